@@ -1,0 +1,40 @@
+# Everything runs from a virtual environment of its own. Needs only Python (3.11 or newer) and Terraform.
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint unit clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (once; about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.13, for example")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+install: $(STAMP) ## Make the virtual environment
+
+demo: $(STAMP) ## Show the main job on local AWS, without an AWS account
+	@PYTHONPATH=tests $(RUN) -m demo
+
+lint: $(STAMP) ## ruff, mypy --strict and terraform fmt
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@terraform fmt -check -recursive
+
+unit: $(STAMP) ## The fast tests only, with coverage
+	@$(RUN) -m pytest tests/unit --cov --cov-report=term
+
+test: lint ## Everything: lint, unit, integration, compliance and end to end
+	@$(RUN) -m pytest --cov --cov-report=term --durations=15
+
+clean: ## Remove what the targets above made
+	@rm -rf $(VENV) build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
