@@ -1,0 +1,1 @@
+"""Removes Amazon ECR images that no Amazon ECS workload uses any more."""

@@ -1,0 +1,65 @@
+"""Every error that this package raises itself.
+
+EcrCleanupError
+├── InputError                   something given is wrong; trying again does not help, a person must look
+│   ├── SettingsError            an environment variable
+│   ├── ImageReferenceError      an image reference that names an ECR host but is malformed
+│   ├── EventError               an event that is malformed or speaks for somebody else
+│   └── CheckError               a message in the check queue
+├── ImagesUnknownError           nobody knows (yet) which images a task definition has; trying again may help
+├── LedgerConflictError          the ledger changed while it was being read; trying again helps
+├── ScheduleConflictError        a schedule kept changing while it was being put; trying again helps
+├── DeletionRefusedError         the registry did not delete an image, for a reason of its own
+├── AggregatorError              the aggregator answered what cannot be understood
+└── AnnouncementError            the event bus refused an event
+"""
+
+from __future__ import annotations
+
+
+class EcrCleanupError(Exception):
+    """Base of all errors of this package."""
+
+
+class InputError(EcrCleanupError):
+    """Something that was given is wrong. The message says what, and what would be right."""
+
+
+class SettingsError(InputError):
+    """An environment variable is missing or makes no sense."""
+
+
+class ImageReferenceError(InputError):
+    """An image reference names an ECR host but cannot be parsed."""
+
+
+class EventError(InputError):
+    """An event is malformed, of an unknown kind, or speaks for another account or region than its own."""
+
+
+class CheckError(InputError):
+    """A message in the check queue is not an image deletion check."""
+
+
+class ImagesUnknownError(EcrCleanupError):
+    """Neither the event, the ledger nor the aggregator knows the images of a task definition."""
+
+
+class LedgerConflictError(EcrCleanupError):
+    """What the ledger says of an image changed between reading and writing."""
+
+
+class ScheduleConflictError(EcrCleanupError):
+    """A schedule kept appearing and disappearing while it was being put."""
+
+
+class DeletionRefusedError(EcrCleanupError):
+    """The registry did not delete an image and gave a reason that nobody expected."""
+
+
+class AggregatorError(EcrCleanupError):
+    """An answer of the Config aggregator has not the shape that it should have."""
+
+
+class AnnouncementError(EcrCleanupError):
+    """The event bus did not accept the event about a removal."""

@@ -1,0 +1,75 @@
+"""Repositories and images of the registry, as values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+ACCOUNT_ID = re.compile(r"[0-9]{12}")
+REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
+# Wider than what ECR admits (it refuses doubled separators): refusing a name here could hide a usage.
+REPOSITORY_NAME = re.compile(r"[a-z0-9][a-z0-9._/-]{0,254}[a-z0-9]")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Repository:
+    """A repository of a private registry. Each region's copy is a repository of its own."""
+
+    registry_id: str
+    region: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.registry_id}/{self.region}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ImageId:
+    """Names one image: a manifest digest (`sha256:<64 hex>`) in a repository."""
+
+    repository: Repository
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> ImageId:
+        """The inverse of `str()`.
+
+        Raises:
+            ValueError: the text was not made by `str()` of an `ImageId`.
+        """
+        place, at, digest = text.partition("@")
+        registry_id, _, rest = place.partition("/")
+        region, _, name = rest.partition("/")
+        if not (
+            at
+            and ACCOUNT_ID.fullmatch(registry_id)
+            and REGION.fullmatch(region)
+            and REPOSITORY_NAME.fullmatch(name)
+            and DIGEST.fullmatch(digest)
+        ):
+            raise ValueError(f"{text!r} is not of the form 123456789012/eu-central-1/repository@sha256:<64 hex>")
+        return cls(Repository(registry_id, region, name), digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as ECR describes it at one moment.
+
+    `size_bytes` is ECR's own figure: compressed, layers shared with other images included, and for an index only
+    its largest child.
+    """
+
+    id: ImageId
+    tags: frozenset[str]
+    size_bytes: int
+    pushed_at: datetime
+    last_pulled_at: datetime | None = None

@@ -1,0 +1,94 @@
+"""Logs, metrics and traces. Names of metrics and log fields are an interface: alarms and saved queries use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+
+from ecr_cleanup.decision import Verdict
+
+if TYPE_CHECKING:
+    from ecr_cleanup.checking import Answer
+    from ecr_cleanup.events import TaskDefinitionEvent
+    from ecr_cleanup.inventory import Inventory
+    from ecr_cleanup.scheduling import Outcome
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+
+
+def count(name: str, value: int = 1) -> None:
+    """Add to a metric that counts."""
+    metrics.add_metric(name, MetricUnit.Count, value)
+
+
+def report_event(event: TaskDefinitionEvent, outcome: Outcome) -> None:
+    """One line per event, without anything of its container definitions but digests."""
+    scheduled = {str(image_id): due.isoformat() for image_id, due in outcome.images.items() if due}
+    count("ChecksScheduled", len(scheduled))
+    logger.info(
+        "task definition %s",
+        outcome.change.value,
+        extra={
+            "task_definition": event.arn or event.family_arn,
+            "account": event.place.account,
+            "account_region": event.place.region,
+            "occurred_at": event.occurred_at.isoformat(),
+            "images": [str(image_id) for image_id in outcome.images],
+            "scheduled": scheduled,
+        },
+    )
+
+
+def report_inventory(inventory: Inventory | None) -> None:
+    """One line per reason not to trust the inventory, and a metric that is there with every batch."""
+    problems = inventory.problems if inventory else ()
+    count("InventoryProblems", len(problems))
+    for problem in problems:
+        logger.warning(
+            "inventory not trusted",
+            extra={
+                "account": problem.place.account if problem.place else None,
+                "account_region": problem.place.region if problem.place else None,
+                "reason": problem.reason,
+                "repair": problem.repair,
+            },
+        )
+
+
+def report_answer(answer: Answer) -> None:
+    """One line per verdict."""
+    names = {
+        Verdict.REMOVE: "ImagesRemoved" if answer.removed else "ImagesReported",
+        Verdict.KEEP: "ImagesKept",
+        Verdict.POSTPONE: "ChecksPostponed",
+        Verdict.GONE: "ImagesGone",
+    }
+    count(names[answer.decision.verdict])
+    image = answer.image
+    if answer.removed and image:
+        metrics.add_metric("BytesRemoved", MetricUnit.Bytes, image.size_bytes)
+    image_id = answer.check.image_id
+    logger.info(
+        "verdict %s",
+        answer.decision.verdict.value,
+        extra={
+            "verdict": answer.decision.verdict.value,
+            "removed": answer.removed,
+            "rule": answer.decision.rule,
+            "reason": answer.decision.reason,
+            "registry": image_id.repository.registry_id,
+            "registry_region": image_id.repository.region,
+            "repository": image_id.repository.name,
+            "digest": image_id.digest,
+            "tags": sorted(image.tags) if image else [],
+            "bytes": image.size_bytes if image else None,
+            "users": [usage.arn for usage in answer.users],
+            "cause": answer.check.cause,
+            "attempt": answer.check.attempt,
+            "next_check_at": answer.next_check_at.isoformat() if answer.next_check_at else None,
+        },
+    )
