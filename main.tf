@@ -1,0 +1,34 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_region" "current" {}
+
+module "shared_account" {
+  source = "./modules/shared_account"
+
+  name_prefix              = var.name_prefix
+  workloads                = var.workloads
+  registry_regions         = var.registry_regions
+  opt_in_tag               = var.opt_in_tag
+  grace_period_hours       = var.grace_period_hours
+  action                   = var.action
+  lambda                   = var.lambda
+  lambda_package           = var.lambda_package
+  kms_key_arn              = var.kms_key_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+  log_retention_days       = var.log_retention_days
+  deletion_protection      = var.deletion_protection
+  tags                     = var.tags
+}
+
+module "workload_account" {
+  source = "./modules/workload_account"
+  count  = var.workload == null ? 0 : 1
+
+  name_prefix              = var.name_prefix
+  event_bus_arn            = module.shared_account.event_bus_arn
+  authorize_aggregator     = var.workloads.organization_id == null
+  event_source             = var.workload.event_source
+  recorder                 = var.workload.recorder
+  permissions_boundary_arn = var.permissions_boundary_arn
+  tags                     = var.tags
+}

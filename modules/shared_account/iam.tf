@@ -1,0 +1,179 @@
+# What the functions may do: one role each, every action used, every resource named.
+
+resource "aws_iam_role" "function" {
+  for_each = local.functions
+
+  name                 = each.value.name
+  description          = each.value.description
+  assume_role_policy   = data.aws_iam_policy_document.function_trust.json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = var.tags
+}
+
+resource "aws_iam_role_policy" "function" {
+  for_each = local.functions
+
+  name = "function"
+  role = aws_iam_role.function[each.key].name
+  policy = {
+    schedule_checks = data.aws_iam_policy_document.schedule_checks.json
+    run_checks      = data.aws_iam_policy_document.run_checks.json
+  }[each.key]
+}
+
+# No aws:SourceAccount or aws:SourceArn: AWS does not document that Lambda sends them when it assumes an execution role.
+# Nor are they needed, as a role can only be given to functions of its own account, by someone with iam:PassRole on it.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
+data "aws_iam_policy_document" "function_trust" {
+  statement {
+    sid     = "Lambda"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "function" {
+  for_each = local.functions
+
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:/aws/lambda/${each.value.name}:*"]
+  }
+
+  # X-Ray has no resources to name: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+  statement {
+    sid       = "WriteTraces"
+    actions   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "ReceiveMessages"
+    actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    resources = [local.queue_arns[each.value.queue]]
+  }
+
+  statement {
+    sid       = "ReadImages"
+    actions   = ["ecr:DescribeImages", "ecr:ListTagsForResource"]
+    resources = local.repository_arns
+  }
+
+  statement {
+    sid = "ScheduleChecks"
+    actions = [
+      "scheduler:CreateSchedule",
+      "scheduler:DeleteSchedule",
+      "scheduler:GetSchedule",
+      "scheduler:UpdateSchedule",
+    ]
+    resources = ["arn:${local.partition}:scheduler:${local.region}:${local.account_id}:schedule/${var.name_prefix}/*"]
+  }
+
+  statement {
+    sid       = "GiveSchedulesTheirRole"
+    actions   = ["iam:PassRole"]
+    resources = [local.schedule_role_arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["scheduler.amazonaws.com"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      sid       = "DecryptMessagesLedgerAndEnvironment"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "schedule_checks" {
+  source_policy_documents = [data.aws_iam_policy_document.function["schedule_checks"].json]
+
+  statement {
+    sid       = "WriteLedger"
+    actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    resources = [local.ledger_arn]
+  }
+
+  statement {
+    sid       = "AskAggregator"
+    actions   = ["config:SelectAggregateResourceConfig"]
+    resources = [local.aggregators_arn]
+  }
+}
+
+data "aws_iam_policy_document" "run_checks" {
+  source_policy_documents = [data.aws_iam_policy_document.function["run_checks"].json]
+
+  statement {
+    sid = "WriteLedger"
+    actions = [
+      "dynamodb:BatchGetItem",
+      "dynamodb:DeleteItem",
+      "dynamodb:GetItem",
+      "dynamodb:Query",
+      "dynamodb:UpdateItem",
+    ]
+    resources = [local.ledger_arn]
+  }
+
+  statement {
+    sid       = "AskAggregator"
+    actions   = ["config:DescribeConfigurationAggregatorSourcesStatus", "config:SelectAggregateResourceConfig"]
+    resources = [local.aggregators_arn]
+  }
+
+  statement {
+    sid       = "TellOfRemovals"
+    actions   = ["events:PutEvents"]
+    resources = [local.event_bus_arn]
+  }
+
+  # Repositories that did not opt in are out of reach, whatever the code does.
+  dynamic "statement" {
+    for_each = var.action == "delete" ? [local.repository_arns] : []
+
+    content {
+      sid       = "DeleteImagesOfOptedInRepositories"
+      actions   = ["ecr:BatchDeleteImage"]
+      resources = statement.value
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceTag/${var.opt_in_tag.key}"
+        values   = [var.opt_in_tag.value]
+      }
+    }
+  }
+
+  # ListAccounts has no resource to name:
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+  dynamic "statement" {
+    for_each = var.workloads.organization_id[*]
+
+    content {
+      sid       = "ListAccountsOfTheOrganization"
+      actions   = ["organizations:ListAccounts"]
+      resources = ["*"]
+    }
+  }
+}
+
+locals {
+  repository_arns = [for region in sort(local.registry_regions) : "arn:${local.partition}:ecr:${region}:${local.account_id}:repository/*"]
+
+  # The id in an aggregator's ARN is random.
+  aggregators_arn = "arn:${local.partition}:config:${local.region}:${local.account_id}:config-aggregator/*"
+}

@@ -1,0 +1,133 @@
+locals {
+  functions = {
+    schedule_checks = {
+      name                = "${var.name_prefix}-schedule-checks"
+      description         = "Writes what events tell into the ledger, and schedules image deletion checks"
+      timeout_seconds     = 120
+      queue               = "events"
+      batch_size          = 10
+      batching_seconds    = 0
+      maximum_concurrency = 5
+      environment         = {}
+    }
+    run_checks = {
+      name                = "${var.name_prefix}-run-checks"
+      description         = "Decides whether images are still used, and removes those that are not"
+      timeout_seconds     = 900
+      queue               = "checks"
+      batch_size          = 500 # one batch shares one inventory
+      batching_seconds    = 60
+      maximum_concurrency = 2
+      environment = {
+        ACTION                       = var.action
+        WORKLOAD_ACCOUNT_IDS         = join(",", sort(coalesce(var.workloads.account_ids, [])))
+        WORKLOAD_ORGANIZATION        = tostring(var.workloads.organization_id != null)
+        WORKLOAD_REGIONS             = join(",", sort(local.workload_regions))
+        EXEMPT_ACCOUNTS              = join(",", sort(var.workloads.exempt))
+        MAX_REGISTRATION_LAG_MINUTES = tostring(var.workloads.max_registration_lag_minutes)
+        EVENT_BUS_NAME               = var.name_prefix
+      }
+    }
+  }
+
+  environment = {
+    REGISTRY_ID                    = local.account_id
+    REGISTRY_REGIONS               = join(",", sort(local.registry_regions))
+    OPT_IN_TAG_KEY                 = var.opt_in_tag.key
+    OPT_IN_TAG_VALUE               = var.opt_in_tag.value
+    GRACE_PERIOD_HOURS             = tostring(var.grace_period_hours)
+    LEDGER_TABLE_NAME              = aws_dynamodb_table.ledger.name
+    SCHEDULE_GROUP_NAME            = aws_scheduler_schedule_group.this.name
+    SCHEDULE_ROLE_ARN              = local.schedule_role_arn
+    CHECK_QUEUE_ARN                = local.queue_arns["checks"]
+    SCHEDULE_DEAD_LETTER_QUEUE_ARN = local.queue_arns["schedules-dead-letter"]
+    AGGREGATOR_NAME                = coalesce(var.workloads.aggregator_name, var.name_prefix)
+    POWERTOOLS_SERVICE_NAME        = var.name_prefix
+    POWERTOOLS_METRICS_NAMESPACE   = "EcrCleanup"
+    POWERTOOLS_LOG_LEVEL           = var.lambda.log_level
+  }
+
+  # AWS's public layer: https://docs.aws.amazon.com/powertools/python/latest/getting-started/install/
+  powertools_layer_arn = coalesce(
+    var.lambda.powertools_layer_arn,
+    "arn:${local.partition}:lambda:${local.region}:017000801446:layer:AWSLambdaPowertoolsPythonV3-${replace(var.lambda.runtime, ".", "")}-${var.lambda.architecture}:27",
+  )
+}
+
+resource "aws_lambda_function" "this" {
+  for_each = local.functions
+
+  function_name     = each.value.name
+  description       = each.value.description
+  role              = aws_iam_role.function[each.key].arn
+  handler           = "ecr_cleanup.handlers.${each.key}.handler"
+  runtime           = var.lambda.runtime
+  architectures     = [var.lambda.architecture]
+  memory_size       = var.lambda.memory_mb
+  timeout           = each.value.timeout_seconds
+  layers            = [local.powertools_layer_arn]
+  kms_key_arn       = var.kms_key_arn
+  filename          = local.package.filename
+  s3_bucket         = local.package.s3_bucket
+  s3_key            = local.package.s3_key
+  s3_object_version = local.package.s3_object_version
+  source_code_hash  = local.package.source_code_hash
+  tags              = var.tags
+
+  environment {
+    variables = merge(local.environment, each.value.environment)
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+
+  # A replacement uploads code, but does not replace the package: build it again, in case this is a fresh checkout. When
+  # the function goes for good, this is of no use and may fail.
+  provisioner "local-exec" {
+    when       = destroy
+    on_failure = continue
+    command    = "case \"$PACKAGE_FILE\" in */lambda_src/dist/ecr_cleanup.zip) sh '${path.module}/../../lambda_src/build.sh' \"$PACKAGE_FILE\";; esac"
+
+    environment = {
+      PACKAGE_FILE = self.filename == null ? "" : self.filename
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.lambda.powertools_layer_arn != null || local.partition == "aws"
+      error_message = "AWS publishes the Powertools layer under other names in the partition ${local.partition}: give lambda.powertools_layer_arn, such as \"arn:aws-cn:lambda:cn-north-1:498634801083:layer:AWSLambdaPowertoolsPythonV3-python313-arm64:27\"."
+    }
+  }
+
+  depends_on = [
+    aws_cloudwatch_log_group.function,
+    aws_iam_role_policy.function,
+    terraform_data.package,
+  ]
+}
+
+resource "aws_cloudwatch_log_group" "function" {
+  for_each = local.functions
+
+  name              = "/aws/lambda/${each.value.name}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+  tags              = var.tags
+}
+
+resource "aws_lambda_event_source_mapping" "this" {
+  for_each = local.functions
+
+  function_name                      = aws_lambda_function.this[each.key].arn
+  event_source_arn                   = aws_sqs_queue.this[each.value.queue].arn
+  batch_size                         = each.value.batch_size
+  maximum_batching_window_in_seconds = each.value.batching_seconds
+  function_response_types            = ["ReportBatchItemFailures"]
+  tags                               = var.tags
+
+  scaling_config {
+    maximum_concurrency = each.value.maximum_concurrency
+  }
+}

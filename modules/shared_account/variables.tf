@@ -1,0 +1,251 @@
+variable "name_prefix" {
+  type        = string
+  description = "First part of every name, 1 to 24 characters. Changing it makes everything anew, the ledger included."
+  default     = "ecr-cleanup"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$", var.name_prefix))
+    error_message = "name_prefix must be 1 to 24 lower-case letters, digits and inner hyphens, such as \"ecr-cleanup\"."
+  }
+}
+
+variable "workloads" {
+  type = object({
+    account_ids                  = optional(set(string))
+    organization_id              = optional(string)
+    regions                      = optional(set(string))
+    exempt                       = optional(set(string), [])
+    aggregator_name              = optional(string)
+    max_registration_lag_minutes = optional(number, 60)
+  })
+  description = <<-EOT
+    Who uses images of the registry. An image is only removed while every one of these accounts and regions is known.
+    - `account_ids`: the accounts, up to 150 of them, the shared account included if it runs ECS itself.
+    - `organization_id`: instead of `account_ids`, every account of this organization.
+      The shared account must then be the management account or a delegated administrator of AWS Config.
+    - `regions`: the regions in which they run ECS. Default: the region of this module.
+    - `exempt`: accounts (`123456789012`), or single regions of them (`123456789012/eu-central-1`), that nobody has to
+      know. Images that they use can be removed.
+    - `aggregator_name`: an AWS Config aggregator that exists in this account and region and covers all of them.
+      Default: one is made.
+    - `max_registration_lag_minutes`: how long AWS Config may take to show a new task definition, 5 to 1440 minutes.
+      If it takes longer, its account counts as unknown and nothing is removed.
+  EOT
+  nullable    = false
+
+  validation {
+    condition     = (var.workloads.account_ids == null) != (var.workloads.organization_id == null)
+    error_message = "workloads needs either account_ids, such as [\"123456789012\"], or organization_id, such as \"o-a1b2c3d4e5\", and not both."
+  }
+  validation {
+    condition     = var.workloads.account_ids == null || try(length(var.workloads.account_ids) >= 1 && length(var.workloads.account_ids) <= 150, false)
+    error_message = "workloads.account_ids must hold 1 to 150 accounts, such as [\"123456789012\"]. With more, give organization_id."
+  }
+  validation {
+    condition     = alltrue([for id in coalesce(var.workloads.account_ids, []) : can(regex("^[0-9]{12}$", id))])
+    error_message = "workloads.account_ids must hold account ids of 12 digits, such as \"123456789012\"."
+  }
+  validation {
+    condition     = var.workloads.organization_id == null || can(regex("^o-[a-z0-9]{10,32}$", var.workloads.organization_id))
+    error_message = "workloads.organization_id must be the id of an organization, such as \"o-a1b2c3d4e5\"."
+  }
+  validation {
+    condition     = var.workloads.regions == null || try(length(var.workloads.regions) >= 1, false)
+    error_message = "workloads.regions must hold at least one region, such as [\"eu-central-1\"], or be left out."
+  }
+  validation {
+    condition     = alltrue([for region in coalesce(var.workloads.regions, []) : can(regex("^[a-z]{2,4}(-[a-z]+)+-[0-9]$", region))])
+    error_message = "workloads.regions must hold regions, such as \"eu-central-1\"."
+  }
+  validation {
+    condition     = alltrue([for place in var.workloads.exempt : can(regex("^[0-9]{12}(/[a-z]{2,4}(-[a-z]+)+-[0-9])?$", place))])
+    error_message = "workloads.exempt must hold accounts, such as \"123456789012\", or regions of them, such as \"123456789012/eu-central-1\"."
+  }
+  validation {
+    condition     = var.workloads.aggregator_name == null || can(regex("^[A-Za-z0-9_-]{1,256}$", var.workloads.aggregator_name))
+    error_message = "workloads.aggregator_name must be the name of an AWS Config aggregator, such as \"organization\"."
+  }
+  validation {
+    condition     = var.workloads.max_registration_lag_minutes >= 5 && var.workloads.max_registration_lag_minutes <= 1440 && floor(var.workloads.max_registration_lag_minutes) == var.workloads.max_registration_lag_minutes
+    error_message = "workloads.max_registration_lag_minutes must be a whole number of minutes from 5 to 1440, such as 60."
+  }
+}
+
+variable "registry_regions" {
+  type        = set(string)
+  description = "The regions of this account's registry that are cleaned up. Default: the region of this module."
+  default     = null
+
+  validation {
+    condition     = var.registry_regions == null || try(length(var.registry_regions) >= 1, false)
+    error_message = "registry_regions must hold at least one region, such as [\"eu-central-1\"], or be left out."
+  }
+  validation {
+    condition     = alltrue([for region in coalesce(var.registry_regions, []) : can(regex("^[a-z]{2,4}(-[a-z]+)+-[0-9]$", region))])
+    error_message = "registry_regions must hold regions, such as \"eu-central-1\"."
+  }
+}
+
+variable "opt_in_tag" {
+  type = object({
+    key   = optional(string, "ecr-cleanup")
+    value = optional(string, "enabled")
+  })
+  description = "The tag with which a repository opts in. Images of any other repository cannot be removed."
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9 _.:/=+@-]{1,128}$", var.opt_in_tag.key)) && !can(regex("^(?i:aws:)", var.opt_in_tag.key))
+    error_message = "opt_in_tag.key must be 1 to 128 letters, digits, spaces and _ . : / = + - @, and must not begin with \"aws:\"; such as \"ecr-cleanup\"."
+  }
+  validation {
+    condition     = can(regex("^[A-Za-z0-9 _.:/=+@-]{1,256}$", var.opt_in_tag.value))
+    error_message = "opt_in_tag.value must be 1 to 256 letters, digits, spaces and _ . : / = + - @; such as \"enabled\"."
+  }
+}
+
+variable "grace_period_hours" {
+  type        = number
+  description = "How long an image is kept after its last known use, so that a rollback finds it: 1 to 8760 hours."
+  default     = 24
+  nullable    = false
+
+  validation {
+    condition     = var.grace_period_hours >= 1 && var.grace_period_hours <= 8760 && floor(var.grace_period_hours) == var.grace_period_hours
+    error_message = "grace_period_hours must be a whole number of hours from 1 to 8760 (365 days), such as 24."
+  }
+}
+
+variable "action" {
+  type        = string
+  description = "What is done with an unused image: `report` logs what would be removed, `delete` removes it for good."
+  default     = "report"
+  nullable    = false
+
+  validation {
+    condition     = contains(["report", "delete"], var.action)
+    error_message = "action must be \"report\" or \"delete\"."
+  }
+}
+
+variable "lambda" {
+  type = object({
+    runtime              = optional(string, "python3.13")
+    architecture         = optional(string, "arm64")
+    memory_mb            = optional(number, 512)
+    log_level            = optional(string, "INFO")
+    powertools_layer_arn = optional(string)
+  })
+  description = <<-EOT
+    How the functions run.
+    - `runtime`: `python3.11`, `python3.12` or `python3.13`.
+    - `architecture`: `arm64` or `x86_64`.
+    - `memory_mb`: 256 to 10240 MB. A registry with millions of images needs 1024 or more.
+    - `log_level`: `DEBUG`, `INFO`, `WARNING` or `ERROR`. Verdicts are logged as `INFO`.
+    - `powertools_layer_arn`: a layer version with Powertools for AWS Lambda (Python), version 3, in the region of this
+      module. Default: AWS's public layer, which GovCloud and China do not have under this name.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.lambda.runtime)
+    error_message = "lambda.runtime must be \"python3.11\", \"python3.12\" or \"python3.13\"."
+  }
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.lambda.architecture)
+    error_message = "lambda.architecture must be \"arm64\" or \"x86_64\"."
+  }
+  validation {
+    condition     = var.lambda.memory_mb >= 256 && var.lambda.memory_mb <= 10240 && floor(var.lambda.memory_mb) == var.lambda.memory_mb
+    error_message = "lambda.memory_mb must be a whole number of MB from 256 to 10240, such as 512."
+  }
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.lambda.log_level)
+    error_message = "lambda.log_level must be \"DEBUG\", \"INFO\", \"WARNING\" or \"ERROR\"."
+  }
+  validation {
+    condition     = var.lambda.powertools_layer_arn == null || can(regex("^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[A-Za-z0-9_-]+:[0-9]+$", var.lambda.powertools_layer_arn))
+    error_message = "lambda.powertools_layer_arn must be the ARN of a layer version, such as \"arn:aws:lambda:eu-central-1:123456789012:layer:powertools:7\"."
+  }
+}
+
+variable "lambda_package" {
+  type = object({
+    filename          = optional(string)
+    s3_bucket         = optional(string)
+    s3_key            = optional(string)
+    s3_object_version = optional(string)
+    source_code_hash  = optional(string)
+  })
+  description = <<-EOT
+    A ready package, for where Terraform runs without Python. Default: it is built from the sources during apply.
+    - `filename`: path of a zip made with `lambda_src/build.py`, or
+    - `s3_bucket`, `s3_key` and `s3_object_version`: such a zip in S3, in the region of this module.
+    - `source_code_hash`: any string that changes with the package's content. Default for a file: its SHA-256.
+  EOT
+  default     = null
+
+  validation {
+    condition     = var.lambda_package == null || try((var.lambda_package.filename == null) != (var.lambda_package.s3_bucket == null), false)
+    error_message = "lambda_package needs either filename, such as \"ecr_cleanup.zip\", or s3_bucket and s3_key, such as \"my-artifacts\" and \"ecr_cleanup.zip\"."
+  }
+  validation {
+    condition     = var.lambda_package == null || try((var.lambda_package.s3_bucket == null) == (var.lambda_package.s3_key == null), false)
+    error_message = "lambda_package.s3_bucket and lambda_package.s3_key go together, such as \"my-artifacts\" and \"ecr_cleanup.zip\"."
+  }
+}
+
+variable "kms_key_arn" {
+  type        = string
+  description = <<-EOT
+    A customer managed key for queues, ledger, log groups and the functions' environment. Its policy must let
+    events.amazonaws.com and logs.<region>.amazonaws.com use it. Dead-letter queues do not use it, so that a broken key
+    cannot lose messages. Default: keys of AWS.
+  EOT
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key, such as \"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\"."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  type        = string
+  description = "A policy that bounds every role made here. Default: none."
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of a policy, such as \"arn:aws:iam::123456789012:policy/boundary\"."
+  }
+}
+
+variable "log_retention_days" {
+  type        = number
+  description = "How long the functions' logs are kept, in days. They say of every image why it was kept or removed."
+  default     = 365
+  nullable    = false
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days must be a number of days that CloudWatch Logs takes: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "deletion_protection" {
+  type        = bool
+  description = "Whether the ledger refuses to be deleted. Without the ledger, it is not known when images were last used."
+  default     = true
+  nullable    = false
+}
+
+variable "tags" {
+  type        = map(string)
+  description = "Tags for everything that can have them."
+  default     = {}
+  nullable    = false
+}
