@@ -43,7 +43,7 @@ class Wire:
         self.reply: Callable[[ApiRequest], request_iam.Response] = denied
         self.api: ApiRequest | None = None
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - clients are made at run time
+    def client(self, service: str) -> Any:
         if service not in self.clients:
             config = Config(retries={"total_max_attempts": 1})
             client = self.session.client(service, endpoint_url="http://127.0.0.1:5000", config=config)
@@ -82,9 +82,8 @@ def denied(api: ApiRequest) -> request_iam.Response:
 def describe(request: AWSPreparedRequest) -> ApiRequest | None:
     parts = urlsplit(request.url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    headers = {
-        name: value.decode() if isinstance(value, bytes) else str(value) for name, value in request.headers.items()
-    }
+    raw: Mapping[str, Any] = dict(request.headers)
+    headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in raw.items()}
     body: Any = request.body or b""
     encoded = body if isinstance(body, bytes) else str(body).encode()
     return request_iam.describe(request.method, parts.path, query, headers, encoded)
