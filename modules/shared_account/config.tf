@@ -5,7 +5,7 @@ resource "aws_config_configuration_aggregator" "this" {
   tags = var.tags
 
   dynamic "account_aggregation_source" {
-    for_each = var.workloads.account_ids[*]
+    for_each = var.workloads.account_ids == null ? [] : [var.workloads.account_ids]
 
     content {
       account_ids = sort(account_aggregation_source.value)

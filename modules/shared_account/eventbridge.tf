@@ -75,6 +75,4 @@ resource "aws_cloudwatch_event_target" "events" {
   dead_letter_config {
     arn = aws_sqs_queue.dead_letter["events"].arn
   }
-
-  depends_on = [aws_sqs_queue_policy.this]
 }

@@ -26,6 +26,7 @@ resource "aws_sqs_queue" "this" {
   visibility_timeout_seconds = 6 * local.functions[each.value].timeout_seconds
   sqs_managed_sse_enabled    = var.kms_key_arn == null ? true : null
   kms_master_key_id          = var.kms_key_arn
+  policy                     = data.aws_iam_policy_document.queue[each.key].json
   tags                       = var.tags
 
   redrive_policy = jsonencode({
@@ -41,21 +42,8 @@ resource "aws_sqs_queue" "dead_letter" {
   name                      = "${var.name_prefix}-${each.key}-dead-letter"
   message_retention_seconds = 14 * 24 * 60 * 60
   sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.queue["${each.key}-dead-letter"].json
   tags                      = merge(var.tags, { Description = each.value })
-}
-
-resource "aws_sqs_queue_policy" "this" {
-  for_each = local.queues
-
-  queue_url = aws_sqs_queue.this[each.key].url
-  policy    = data.aws_iam_policy_document.queue[each.key].json
-}
-
-resource "aws_sqs_queue_policy" "dead_letter" {
-  for_each = local.dead_letters
-
-  queue_url = aws_sqs_queue.dead_letter[each.key].url
-  policy    = data.aws_iam_policy_document.queue["${each.key}-dead-letter"].json
 }
 
 data "aws_iam_policy_document" "queue" {

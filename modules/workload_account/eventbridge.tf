@@ -40,7 +40,7 @@ resource "aws_cloudwatch_event_target" "event_bus" {
     arn = aws_sqs_queue.dead_letter.arn
   }
 
-  depends_on = [aws_iam_role_policy.forward, aws_sqs_queue_policy.dead_letter]
+  depends_on = [aws_iam_role_policy.forward]
 }
 
 # Events that could not be forwarded.
@@ -48,12 +48,8 @@ resource "aws_sqs_queue" "dead_letter" {
   name                      = "${var.name_prefix}-forward-dead-letter"
   message_retention_seconds = 14 * 24 * 60 * 60
   sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.dead_letter.json
   tags                      = var.tags
-}
-
-resource "aws_sqs_queue_policy" "dead_letter" {
-  queue_url = aws_sqs_queue.dead_letter.url
-  policy    = data.aws_iam_policy_document.dead_letter.json
 }
 
 data "aws_iam_policy_document" "dead_letter" {
