@@ -1,0 +1,504 @@
+"""Amazon ECR as strict as AWS: what moto's ECR lacks or takes too easily.
+
+Pages, filters and the limits of one call; digests that are the hash of the manifest; tags that move and leave their
+old image untagged; indexes that hold on to their children; pull times, referrers and storage classes. Layers are not
+looked at: a manifest can be put without having uploaded them. A repository of another region does not exist.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar, cast
+
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult
+from moto.ecr.exceptions import ImageAlreadyExistsException, ImageNotFoundException, InvalidParameterException
+from moto.ecr.models import Image, Repository
+from moto.ecr.responses import ECRResponse
+
+T = TypeVar("T")
+ImageId = Mapping[str, str]
+Handler = Callable[[ECRResponse], ActionResult]
+
+_MAX_IDS = 100
+_DEFAULT_PAGE = 100
+_MAX_PAGE = 1000
+_MAX_REFERRERS = 50
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive_restore_image.html
+_RESTORE_TIME = timedelta(minutes=20)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_INDEX_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+# Requests come in on several threads, and moto's lists of images are not made for that.
+_LOCK = threading.RLock()
+
+
+class EcrError(ServiceException):
+    """An error that moto has no class for, by code and message; its own base class cannot be raised from here."""
+
+
+class StoredImage(Image):
+    """An image of moto's with what ECR derives from its manifest and remembers of its life."""
+
+    def __init__(self, repository: Repository, manifest: str, media_type: str) -> None:
+        digest = "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
+        super().__init__(
+            repository.account_id,
+            cast("str", None),  # moto's way of an untagged image
+            manifest,
+            repository.name,
+            media_type,
+            digest,
+            repository.registry_id,
+        )
+        self.digest = digest
+        self.document: dict[str, Any] = json.loads(manifest)
+        self.pushed_at = datetime.now(UTC)
+        self.pulled_at: datetime | None = None
+        self.archived_at: datetime | None = None
+        self.restore_started_at: datetime | None = None
+
+    @property
+    def children(self) -> list[str]:
+        """The digests that an index lists."""
+        if self.image_manifest_media_type not in _INDEX_TYPES:
+            return []
+        return [child["digest"] for child in self.document.get("manifests", ())]
+
+    @property
+    def subject(self) -> str | None:
+        """The digest of the image that this artifact refers to."""
+        subject = self.document.get("subject") or {}
+        return cast("str | None", subject.get("digest"))
+
+    @property
+    def artifact_type(self) -> str | None:
+        """What the artifact is: named by the manifest, or by the type of its configuration."""
+        config = self.document.get("config") or {}
+        return cast("str | None", self.document.get("artifactType") or config.get("mediaType"))
+
+    @property
+    def status(self) -> str:
+        """ACTIVE, ARCHIVED, or ACTIVATING while it is being restored."""
+        if self.archived_at is None:
+            return "ACTIVE"
+        if self.restore_started_at is None:
+            return "ARCHIVED"
+        restored = datetime.now(UTC) >= self.restore_started_at + _RESTORE_TIME
+        return "ACTIVE" if restored else "ACTIVATING"
+
+    def size(self, siblings: Mapping[str, StoredImage]) -> int:
+        """Bytes of configuration and layers; of an index, those of its largest child."""
+        if self.children:
+            return max(siblings[child].size(siblings) for child in self.children)
+        parts = [self.document.get("config") or {}, *self.document.get("layers", ())]
+        return sum(part.get("size", 0) for part in parts)
+
+    def detail(self, siblings: Mapping[str, StoredImage]) -> dict[str, Any]:
+        """The image as DescribeImages shows it."""
+        restored_at = self.restore_started_at + _RESTORE_TIME if self.restore_started_at else None
+        shown = {
+            "registryId": self.registry_id,
+            "repositoryName": self.repository_name,
+            "imageDigest": self.digest,
+            "imageTags": list(self.image_tags) or None,
+            "imageSizeInBytes": self.size(siblings),
+            "imagePushedAt": self.pushed_at,
+            "imageManifestMediaType": self.image_manifest_media_type,
+            "artifactMediaType": self.artifact_type,
+            "lastRecordedPullTime": self.pulled_at,
+            "subjectManifestDigest": self.subject,
+            "imageStatus": self.status,
+            "lastArchivedAt": self.archived_at,
+            "lastActivatedAt": restored_at if self.status == "ACTIVE" else None,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+def patches(pull_record_interval: timedelta = timedelta(hours=24)) -> list[tuple[type, str, Any]]:
+    """What to replace on moto's classes: class, attribute (some are new), replacement.
+
+    `pull_record_interval`: a pull is recorded only when the last record is at least this old. AWS promises no more than
+    24 hours: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
+    """
+    handlers: dict[str, Handler] = {
+        "describe_repositories": _describe_repositories,
+        "describe_images": _describe_images,
+        "list_images": _list_images,
+        "put_image": _put_image,
+        "batch_get_image": _batch_get_image(pull_record_interval),
+        "batch_delete_image": _batch_delete_image,
+        "list_image_referrers": _list_image_referrers,
+        "update_image_storage_class": _update_image_storage_class,
+    }
+    for name in ("list_tags_for_resource", "tag_resource", "untag_resource"):
+        handlers[name] = _in_its_own_region(getattr(ECRResponse, name))
+    return [(ECRResponse, name, _one_at_a_time(handler)) for name, handler in handlers.items()]
+
+
+def _one_at_a_time(handler: Handler) -> Handler:
+    def locked(response: ECRResponse) -> ActionResult:
+        with _LOCK:
+            return handler(response)
+
+    return locked
+
+
+# What requests have in common
+
+
+def _repository(request: ECRResponse) -> Repository:
+    name = request._get_param("repositoryName")
+    return request.ecr_backend._get_repository(name, request._get_param("registryId"))
+
+
+def _images(repository: Repository) -> dict[str, StoredImage]:
+    return {image.digest: image for image in cast("list[StoredImage]", repository.images)}
+
+
+def _filtered(request: ECRResponse, images: Iterable[StoredImage]) -> list[StoredImage]:
+    """The images that the request's filter lets through: without one, those that are ACTIVE."""
+    wanted = request._get_param("filter") or {}
+    tagged = {"TAGGED": True, "UNTAGGED": False}.get(wanted.get("tagStatus", "ANY"))
+    status = wanted.get("imageStatus", "ACTIVE")
+    return [image for image in images if tagged in (None, bool(image.image_tags)) and status in ("ANY", image.status)]
+
+
+def _image_ids(request: ECRResponse) -> list[ImageId]:
+    ids = request._get_param("imageIds") or []
+    if not 1 <= len(ids) <= _MAX_IDS:
+        raise _invalid("imageIds", f"Member must have length between 1 and {_MAX_IDS}")
+    return cast("list[ImageId]", ids)
+
+
+def _find(images: Iterable[StoredImage], image_id: ImageId) -> StoredImage | None:
+    digest, tag = image_id.get("imageDigest"), image_id.get("imageTag")
+    if digest is None and tag is None:
+        return None
+    return next(
+        (image for image in images if digest in (None, image.digest) and (tag is None or tag in image.image_tags)),
+        None,
+    )
+
+
+def _invalid(parameter: str, constraint: str) -> InvalidParameterException:
+    return InvalidParameterException(f"Invalid parameter at '{parameter}' failed to satisfy constraint: '{constraint}'")
+
+
+def _page(
+    request: ECRResponse,
+    entries: Iterable[T],
+    key: Callable[[T], tuple[str, ...]],
+    *,
+    default: int = _DEFAULT_PAGE,
+    maximum: int = _MAX_PAGE,
+) -> tuple[list[T], str | None]:
+    """One page of the entries in the order of their keys, and the token for the next one.
+
+    A token names the last entry given, so that what is deleted between two pages moves nothing.
+    """
+    size = request._get_param("maxResults")
+    if size is not None and not 1 <= int(size) <= maximum:
+        raise _invalid("maxResults", f"Member must have value between 1 and {maximum}")
+    ordered = sorted(entries, key=key)
+    scope = request._get_param("repositoryName") or ""
+    token = request._get_param("nextToken")
+    if token:
+        last = _last_key(token, scope)
+        ordered = [entry for entry in ordered if key(entry) > last]
+    page = ordered[: int(size or default)]
+    if len(page) == len(ordered):
+        return page, None
+    text = json.dumps([scope, *key(page[-1])])
+    return page, base64.b64encode(text.encode()).decode()
+
+
+def _last_key(token: str, scope: str) -> tuple[str, ...]:
+    try:
+        given_scope, *key = json.loads(base64.b64decode(token, validate=True))
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise _invalid("nextToken", "Invalid token") from error
+    if given_scope != scope:
+        raise _invalid("nextToken", "Token of another request")
+    return tuple(key)
+
+
+def _answer(**members: object) -> ActionResult:
+    return ActionResult({name: value for name, value in members.items() if value is not None})
+
+
+# Reading
+
+
+def _describe_repositories(request: ECRResponse) -> ActionResult:
+    names = request._get_param("repositoryNames")
+    found = request.ecr_backend.describe_repositories(
+        repository_names=names, registry_id=request._get_param("registryId")
+    )
+    if names:
+        _refuse_paging(request, "repositoryNames")
+        return _answer(repositories=found)
+    page, token = _page(request, found, lambda repository: (repository.name,))
+    return _answer(repositories=page, nextToken=token)
+
+
+def _refuse_paging(request: ECRResponse, names: str) -> None:
+    for parameter in ("maxResults", "nextToken"):
+        if request._get_param(parameter):
+            raise _invalid(parameter, f"Must not be given together with {names}")
+
+
+def _describe_images(request: ECRResponse) -> ActionResult:
+    repository = _repository(request)
+    siblings = _images(repository)
+    images = _filtered(request, siblings.values())
+    if request._get_param("imageIds") is None:
+        page, token = _page(request, images, lambda image: (image.digest,))
+        return _answer(imageDetails=[image.detail(siblings) for image in page], nextToken=token)
+
+    _refuse_paging(request, "imageIds")
+    found: dict[str, StoredImage] = {}
+    for image_id in _image_ids(request):
+        image = _find(images, image_id)
+        if image is None:
+            digest, tag = image_id.get("imageDigest", "null"), image_id.get("imageTag", "null")
+            raise ImageNotFoundException(
+                image_id=f"{{imageDigest:'{digest}', imageTag:'{tag}'}}",
+                repository_name=repository.name,
+                registry_id=repository.registry_id,
+            )
+        found[image.digest] = image
+    return _answer(imageDetails=[image.detail(siblings) for image in found.values()])
+
+
+def _list_images(request: ECRResponse) -> ActionResult:
+    images = _filtered(request, _images(_repository(request)).values())
+    entries = [(image.digest, tag) for image in images for tag in image.image_tags or [""]]
+    page, token = _page(request, entries, lambda entry: entry)
+    return _answer(imageIds=[_image_id(digest, tag) for digest, tag in page], nextToken=token)
+
+
+def _image_id(digest: str, tag: str | None) -> dict[str, str]:
+    return {"imageDigest": digest, "imageTag": tag} if tag else {"imageDigest": digest}
+
+
+def _batch_get_image(pull_record_interval: timedelta) -> Handler:
+    def handler(request: ECRResponse) -> ActionResult:
+        images = _images(_repository(request))
+        accepted = request._get_param("acceptedMediaTypes")
+        found = []
+        failures = []
+        for image_id in _image_ids(request):
+            image = _find(images.values(), image_id)
+            if image is None or (accepted and image.image_manifest_media_type not in accepted):
+                failures.append(_missing(image_id, images))
+            elif image.status != "ACTIVE":
+                failures.append(_failure(image_id, "ImageInaccessible", "The image is not active"))
+            else:
+                _record_pull(image, pull_record_interval)
+                found.append(_manifest(image, image_id.get("imageTag")))
+        return _answer(images=found, failures=failures)
+
+    return handler
+
+
+def _record_pull(image: StoredImage, interval: timedelta) -> None:
+    now = datetime.now(UTC)
+    if image.pulled_at is None or now - image.pulled_at >= interval:
+        image.pulled_at = now
+
+
+def _manifest(image: StoredImage, tag: str | None) -> dict[str, Any]:
+    return {
+        "registryId": image.registry_id,
+        "repositoryName": image.repository_name,
+        "imageId": _image_id(image.digest, tag),
+        "imageManifest": image.image_manifest,
+        "imageManifestMediaType": image.image_manifest_media_type,
+    }
+
+
+def _missing(image_id: ImageId, images: Mapping[str, StoredImage]) -> dict[str, Any]:
+    """Why an image id stands for no image."""
+    digest = image_id.get("imageDigest")
+    if digest is None and "imageTag" not in image_id:
+        reason = "Invalid request parameters: both tag and digest cannot be null"
+        return _failure(image_id, "MissingDigestAndTag", reason)
+    if digest is not None and not _DIGEST.fullmatch(digest):
+        return _failure(image_id, "InvalidImageDigest", "Invalid request parameters: image digest")
+    if digest in images and "imageTag" in image_id:
+        reason = "The given tag does not belong to the given digest"
+        return _failure(image_id, "ImageTagDoesNotMatchDigest", reason)
+    return _failure(image_id, "ImageNotFound", "Requested image not found")
+
+
+def _failure(image_id: ImageId, code: str, reason: str) -> dict[str, Any]:
+    return {"imageId": dict(image_id), "failureCode": code, "failureReason": reason}
+
+
+def _list_image_referrers(request: ECRResponse) -> ActionResult:
+    wanted = request._get_param("filter") or {}
+    types = wanted.get("artifactTypes")
+    status = wanted.get("artifactStatus", "ACTIVE")
+    subject = request._get_param("subjectId")["imageDigest"]
+    referrers = [
+        image
+        for image in _images(_repository(request)).values()
+        if image.subject == subject and status in ("ANY", image.status) and (not types or image.artifact_type in types)
+    ]
+    page, token = _page(
+        request, referrers, lambda image: (image.digest,), default=_MAX_REFERRERS, maximum=_MAX_REFERRERS
+    )
+    return _answer(referrers=[_referrer(image) for image in page], nextToken=token)
+
+
+def _referrer(image: StoredImage) -> dict[str, Any]:
+    shown = {
+        "digest": image.digest,
+        "mediaType": image.image_manifest_media_type,
+        "artifactType": image.artifact_type,
+        "size": len(image.image_manifest.encode()),
+        "annotations": image.document.get("annotations"),
+        "artifactStatus": image.status,
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+# Writing
+
+
+def _put_image(request: ECRResponse) -> ActionResult:
+    repository = _repository(request)
+    images = _images(repository)
+    tag = request._get_param("imageTag")
+    if tag is not None and not _TAG.fullmatch(tag):
+        raise _invalid("imageTag", f"must satisfy regular expression '{_TAG.pattern}'")
+    pushed = _pushed(request, repository)
+    missing = [child for child in pushed.children if child not in images]
+    if missing:
+        raise EcrError(
+            "ReferencedImagesNotFoundException",
+            f"Images with digests '{missing}' required for pushing image into repository with name "
+            f"'{repository.name}' in the registry with id '{repository.registry_id}' do not exist",
+        )
+
+    image = images.get(pushed.digest)
+    if image is not None and (tag is None or tag in image.image_tags):
+        raise ImageAlreadyExistsException(repository.name, repository.registry_id, pushed.digest, tag)
+    holder = None if tag is None else _find(images.values(), {"imageTag": tag})
+    if holder is not None:
+        if _is_immutable(repository, tag):
+            raise EcrError(
+                "ImageTagAlreadyExistsException",
+                f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot be "
+                "overwritten because the tag is immutable.",
+            )
+        holder.remove_tag(tag)
+    if image is None:
+        image = pushed
+        repository.images.append(image)
+    if tag is not None:
+        image.update_tag(tag)
+    return _answer(image=_manifest(image, tag))
+
+
+def _pushed(request: ECRResponse, repository: Repository) -> StoredImage:
+    manifest = request._get_param("imageManifest")
+    try:
+        document = json.loads(manifest)
+    except ValueError as error:
+        raise _invalid("ImageManifest", "Invalid JSON syntax") from error
+    given, own = request._get_param("imageManifestMediaType"), document.get("mediaType")
+    media_type = given or own
+    if media_type is None or (own is not None and own != media_type):
+        raise _invalid("imageManifestMediaType", "Must be given, here or in the manifest, and agree")
+    image = StoredImage(repository, manifest, media_type)
+    if request._get_param("imageDigest") not in (None, image.digest):
+        raise EcrError(
+            "ImageDigestDoesNotMatchException",
+            f"The provided image digest does not match the calculated image digest '{image.digest}'",
+        )
+    return image
+
+
+def _is_immutable(repository: Repository, tag: str) -> bool:
+    filters = repository.image_tag_mutability_exclusion_filters or []
+    excluded = any(fnmatchcase(tag, entry["filter"]) for entry in filters)
+    return repository.image_tag_mutability.startswith("IMMUTABLE") != excluded
+
+
+def _batch_delete_image(request: ECRResponse) -> ActionResult:
+    """By tag the tag goes, and the image with its last one; by digest the image with all its tags.
+
+    An image that an index holds when the call begins stays, even if the same call deletes the index: AWS does not
+    say in which order it works.
+    """
+    repository = _repository(request)
+    images = _images(repository)
+    parents = {child: image.digest for image in images.values() for child in image.children}
+    deleted: list[dict[str, str]] = []
+    failures = []
+    for image_id in _image_ids(request):
+        image = _find(images.values(), image_id)
+        tag = image_id.get("imageTag")
+        if image is None:
+            failures.append(_missing(image_id, images))
+        elif "imageDigest" not in image_id and tag is not None and len(image.image_tags) > 1:
+            image.remove_tag(tag)
+            deleted.append(_image_id(image.digest, tag))
+        elif image.digest in parents:
+            reason = f"Requested image referenced by manifest list: [{parents[image.digest]}]"
+            failures.append(_failure(image_id, "ImageReferencedByManifestList", reason))
+        else:
+            deleted += [_image_id(image.digest, each) for each in image.image_tags or [""]]
+            repository.images.remove(image)
+            del images[image.digest]
+    return _answer(imageIds=deleted, failures=failures)
+
+
+def _update_image_storage_class(request: ECRResponse) -> ActionResult:
+    repository = _repository(request)
+    image_id = request._get_param("imageId")
+    target = request._get_param("targetStorageClass")
+    image = _find(_images(repository).values(), image_id)
+    if image is None:
+        raise ImageNotFoundException(str(dict(image_id)), repository.name, repository.registry_id)
+    if image.status != {"ARCHIVE": "ACTIVE", "STANDARD": "ARCHIVED"}.get(target):
+        raise EcrError(
+            "ImageStorageClassUpdateNotSupportedException",
+            f"An image that is {image.status} cannot be moved to {target}",
+        )
+    now = datetime.now(UTC)
+    if target == "ARCHIVE":
+        image.archived_at, image.restore_started_at = now, None
+    else:
+        image.restore_started_at = now
+    return _answer(
+        registryId=repository.registry_id,
+        repositoryName=repository.name,
+        imageId=_image_id(image.digest, image_id.get("imageTag")),
+        imageStatus=image.status,
+    )
+
+
+def _in_its_own_region(original: Handler) -> Handler:
+    """moto looks only at the name in a repository's ARN; in AWS another region's repository is not there."""
+
+    def handler(request: ECRResponse) -> ActionResult:
+        parts = str(request._get_param("resourceArn")).split(":")
+        if len(parts) < 6 or parts[3] != request.region:
+            raise _invalid("resourceArn", "Must be the ARN of a repository in this region")
+        return original(request)
+
+    return handler
