@@ -259,10 +259,15 @@ def parse(expression: str) -> Query:
     if not 1 <= len(expression) <= MAX_LENGTH:
         raise InvalidExpression(f"an expression has 1 to {MAX_LENGTH} characters, not {len(expression)}")
     try:
-        tokens = sqlglot.tokenize(expression)
-        statements = sqlglot.parse(expression)
+        return _query(_select(expression))
     except SqlglotError as error:
         raise InvalidExpression(f"not understood: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise InvalidExpression("nested too deeply") from error
+
+
+def _select(expression: str) -> exp.Select:
+    tokens = sqlglot.tokenize(expression)
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token.text == "," and (following is None or following.text.upper() in _NEVER_AFTER_COMMA):
             raise InvalidExpression("a comma is followed by nothing")
@@ -270,16 +275,17 @@ def parse(expression: str) -> Query:
             raise InvalidExpression(f"not supported: {token.text}")
         if token.comments:
             raise InvalidExpression("comments are not supported")
+    statements = sqlglot.parse(expression)
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):
         raise InvalidExpression("an expression is one SELECT")
-    return _query(statements[0])
+    return statements[0]
 
 
 def _query(select: exp.Select) -> Query:
     _only(select, "expressions", "where", "group", "order")
     selected = _selected(select.expressions)
     group = select.args.get("group")
-    group_by = _group_by(group, selected) if group else ()
+    group_by = _group_by(group) if group else ()
     order = select.args.get("order")
     order_by = _order_by(order, selected, group_by) if order else ()
     where = select.args.get("where")
@@ -348,7 +354,7 @@ def _name(column: Path | Aggregate) -> str:
     return str(column) if isinstance(column, Aggregate) else ".".join(column)
 
 
-def _group_by(group: exp.Group, selected: Sequence[Path | Aggregate]) -> tuple[Path, ...]:
+def _group_by(group: exp.Group) -> tuple[Path, ...]:
     _only(group, "expressions")
     paths = tuple(_path(node) for node in group.expressions)
     if not 1 <= len(paths) <= _MAX_GROUP_PROPERTIES:

@@ -292,6 +292,16 @@ def test_ordered_by_an_aggregate_is_not_paged() -> None:
     assert not parse(expression + "COUNT(*)").is_paged
 
 
+def test_deep_property() -> None:
+    item = {"resourceId": "x", "configuration": {"a": {"b": {"c": {"d": {"e": 1}}}}}}
+    assert names("configuration.a.b.c.d.e = 1", [item, WEB]) == ["x"]
+    assert select("SELECT configuration.a.b.c.d.e", [item]) == [{"configuration": item["configuration"]}]
+
+
+def test_property_of_a_scalar_is_absent() -> None:
+    assert select("SELECT resourceId.x, configuration.Family.x", [WEB]) == [{}]
+
+
 def test_quotes_inside_a_string() -> None:
     odd = task_definition("it's; -- ALL")
     assert names("configuration.Family = 'it''s; -- ALL'", [odd, WEB]) == [odd["resourceId"]]
@@ -306,6 +316,11 @@ def test_length_limit() -> None:
         parse(fitting + " ")
     with pytest.raises(InvalidExpression, match="4096"):
         parse("")
+
+
+def test_refuses_endless_nesting() -> None:
+    with pytest.raises(InvalidExpression, match="nested too deeply"):
+        parse("SELECT a WHERE " + "(" * 1000 + "b = 1" + ")" * 1000)
 
 
 @pytest.mark.parametrize(

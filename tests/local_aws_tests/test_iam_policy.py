@@ -35,9 +35,7 @@ def deny(**elements: object) -> dict[str, Any]:
     return {"Effect": "Deny", **elements}
 
 
-def request(
-    action: str = "ecr:BatchDeleteImage", resource: str = REPOSITORY, **context: list[str]
-) -> Request:
+def request(action: str = "ecr:BatchDeleteImage", resource: str = REPOSITORY, **context: list[str]) -> Request:
     return Request(ROLE, ACCOUNT, None, action, resource, context)
 
 
@@ -261,9 +259,7 @@ def queue_policy(**elements: object) -> Policy:
     return policy(allow(Action="sqs:SendMessage", Resource=QUEUE, **elements))
 
 
-def send(
-    arn: str = ROLE, account: str = ACCOUNT, service: str | None = None, **context: list[str]
-) -> Request:
+def send(arn: str = ROLE, account: str = ACCOUNT, service: str | None = None, **context: list[str]) -> Request:
     return Request(arn, account, service, "sqs:SendMessage", QUEUE, context)
 
 
@@ -314,12 +310,19 @@ def test_service_principal() -> None:
     assert evaluate_resource(guarded, other_service) is Decision.NONE
 
 
+def test_keys_of_a_service() -> None:
+    by_name = queue_policy(
+        Principal="*", Condition={"StringEquals": {"aws:PrincipalServiceName": "events.amazonaws.com"}}
+    )
+    assert evaluate_resource(by_name, send("", service="events.amazonaws.com")) is Decision.ALLOW
+    assert evaluate_resource(by_name, send("", service="scheduler.amazonaws.com")) is Decision.NONE
+    assert evaluate_resource(by_name, send()) is Decision.NONE
+
+
 def test_service_is_not_allowed_by_an_identity_policy() -> None:
     everything = [policy(allow(Action="*", Resource="*"))]
     asked = send("", service="events.amazonaws.com")
-    assert not is_allowed(
-        asked, identity=everything, boundary=None, resource=None, resource_account=ACCOUNT
-    ).allowed
+    assert not is_allowed(asked, identity=everything, boundary=None, resource=None, resource_account=ACCOUNT).allowed
 
 
 def test_deny_of_insecure_transport_binds_everybody() -> None:
@@ -487,9 +490,7 @@ def test_external_id_in_a_trust_policy() -> None:
 
 
 def test_outcome_names_the_statements_that_allowed() -> None:
-    outcome = is_allowed(
-        send(), identity=[MAY_READ, MAY_SEND], boundary=None, resource=None, resource_account=ACCOUNT
-    )
+    outcome = is_allowed(send(), identity=[MAY_READ, MAY_SEND], boundary=None, resource=None, resource_account=ACCOUNT)
     assert [statement.sid for statement in outcome.matched] == ["Send"]
 
 

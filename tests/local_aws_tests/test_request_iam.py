@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -280,6 +281,8 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
             ],
         ),
         ("events", "list_rules", {}, [("events:ListRules", "*")]),
+        ("sts", "get_session_token", {}, [("sts:GetSessionToken", "*")]),
+        ("logs", "describe_log_groups", {}, [("logs:DescribeLogGroups", "*")]),
         ("sts", "get_caller_identity", {}, []),
         (
             "sts",
@@ -479,11 +482,28 @@ def test_cbor_request_and_its_error() -> None:
     )
 
 
+def test_compressed_request() -> None:
+    headers = {
+        **SIGNED,
+        "X-Amz-Target": "GraniteServiceVersion20100801.PutMetricData",
+        "Content-Encoding": "gzip",
+    }
+    api = request_iam.describe("POST", "/", {}, headers, gzip.compress(b'{"Namespace": "x"}'))
+    assert api is not None
+    assert api.params == {"Namespace": "x"}
+
+
 def test_presigned_request() -> None:
     query = {"Action": "GetCallerIdentity", "X-Amz-Credential": "AK/20250101/eu-central-1/sts/aws4_request"}
     api = request_iam.describe("GET", "/", query, {}, b"")
     assert api is not None
     assert (api.service, api.operation, api.access_key) == ("sts", "GetCallerIdentity", "AK")
+
+
+def test_rest_request_with_a_broken_body_is_not_described() -> None:
+    headers = {"Authorization": SIGNED["Authorization"].replace("monitoring", "scheduler")}
+    assert request_iam.describe("POST", "/schedules/one", {}, headers, b"{}") is not None
+    assert request_iam.describe("POST", "/schedules/one", {}, headers, b"[") is None
 
 
 @pytest.mark.parametrize(
@@ -494,6 +514,8 @@ def test_presigned_request() -> None:
         ({**SIGNED, "X-Amz-Target": "GraniteServiceVersion20100801.PutMetricData"}, b"not json"),
         ({**SIGNED, "X-Amz-Target": "GraniteServiceVersion20100801.PutMetricData"}, b"[]"),
         (SIGNED, b""),
+        ({"Authorization": SIGNED["Authorization"].replace("monitoring", "unknown")}, b""),
+        ({"Authorization": SIGNED["Authorization"].replace("monitoring", "scheduler")}, b""),
     ],
 )
 def test_what_is_not_understood_is_not_described(headers: dict[str, str], body: bytes) -> None:
