@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.scheduling import Outcome
 
 logger = Logger()
-metrics = Metrics()
+metrics = Metrics(namespace="EcrCleanup")
 tracer = Tracer()
 
 

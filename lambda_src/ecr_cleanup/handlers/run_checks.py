@@ -65,6 +65,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
         The messages that failed (`batchItemFailures`), which the queue then delivers again, and in the end moves to
         the dead-letter queue.
     """
+    count("ChecksReceived", len(event["Records"]))
 
     def time_left() -> timedelta:
         return timedelta(milliseconds=context.get_remaining_time_in_millis())
@@ -74,7 +75,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     def answer(record: SQSRecord) -> None:
         report_answer(run.answer(Check.from_json(record.body)))
 
-    count("ChecksReceived", len(event["Records"]))
     run.prepare(_readable_checks(event))
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     response = process_partial_response(

@@ -54,6 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
         The messages that failed (`batchItemFailures`), which the queue then delivers again, and in the end moves to
         the dead-letter queue.
     """
+    count("EventsReceived", len(event["Records"]))
     # A scheduler per batch: opt-in tags are read anew for each.
     scheduler = CheckScheduler(_settings(), **_adapters(), clock=_now)
 
@@ -64,7 +65,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
             return
         report_event(event, scheduler.take(event))
 
-    count("EventsReceived", len(event["Records"]))
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=careful(take), processor=processor, context=context)
 

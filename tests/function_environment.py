@@ -1,0 +1,23 @@
+"""The environment of the functions as the Terraform module sets it, for tests."""
+
+from __future__ import annotations
+
+ENVIRONMENT = {
+    "REGISTRY_ID": "111111111111",
+    "REGISTRY_REGIONS": "eu-central-1,eu-west-1",
+    "OPT_IN_TAG_KEY": "ecr-cleanup",
+    "OPT_IN_TAG_VALUE": "enabled",
+    "GRACE_PERIOD_HOURS": "24",
+    "LEDGER_TABLE_NAME": "ecr-cleanup-ledger",
+    "SCHEDULE_GROUP_NAME": "ecr-cleanup",
+    "SCHEDULE_ROLE_ARN": "arn:aws:iam::111111111111:role/ecr-cleanup-scheduler",
+    "CHECK_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111111111111:ecr-cleanup-checks",
+    "SCHEDULE_DEAD_LETTER_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111111111111:ecr-cleanup-schedules-dead-letter",
+    "AGGREGATOR_NAME": "ecr-cleanup",
+    "ACTION": "delete",
+    "WORKLOAD_ACCOUNT_IDS": "222222222222,333333333333",
+    "WORKLOAD_REGIONS": "eu-central-1",
+    "EXEMPT_ACCOUNTS": "",
+    "MAX_REGISTRATION_LAG_MINUTES": "60",
+    "EVENT_BUS_NAME": "ecr-cleanup",
+}

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from ecr_cleanup.check import Check
+from ecr_cleanup.errors import SettingsError
+from ecr_cleanup.handlers import run_checks, schedule_checks
+from ecr_cleanup.observability import logger
+from fakes import DEVELOPMENT, PRODUCTION, SHARED, FakeAggregator, FakeClock, Pushed
+from function_environment import ENVIRONMENT
+from unit.test_events import EVENTS, SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ecr_cleanup.aws.ledger import Ledger
+    from ecr_cleanup.aws.scheduler import CheckSchedules
+    from ecr_cleanup.image import ImageId
+
+DEREGISTER = EVENTS["cloudtrail_deregister_task_definition"]
+
+
+@dataclass
+class Context:
+    function_name: str = "ecr-cleanup-test"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = f"arn:aws:lambda:eu-central-1:{SHARED}:function:ecr-cleanup-test"
+    aws_request_id: str = "5b0f3d0c-45ab-4b1c-a3ed-4e4cf5f0a0cb"
+    remaining: timedelta = timedelta(minutes=15)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.remaining.total_seconds() * 1000)
+
+
+def batch(*bodies: str) -> dict[str, Any]:
+    return {
+        "Records": [
+            {
+                "messageId": f"message-{number}",
+                "receiptHandle": "handle",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": ENVIRONMENT["CHECK_QUEUE_ARN"],
+                "awsRegion": "eu-central-1",
+            }
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+@dataclass
+class Function:
+    handler: Callable[[Any, Any], Any]
+    capsys: pytest.CaptureFixture[str]
+    log: io.StringIO
+
+    def __call__(self, *bodies: str, context: Context | None = None) -> list[str]:
+        """The ids of the messages that failed."""
+        response = self.handler(batch(*bodies), context or Context())
+        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
+
+    def logs(self) -> list[dict[str, Any]]:
+        out = self.log.getvalue() + self.capsys.readouterr().out
+        assert SECRET not in out
+        return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture
+def environment(
+    ecr: Pushed,
+    ledger: Ledger,
+    schedules: CheckSchedules,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("events").create_event_bus(Name="ecr-cleanup")
+    yield
+    for module in (schedule_checks, run_checks):
+        module._settings.cache_clear()
+        module._adapters.cache_clear()
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    # The logger holds on to the standard output of the moment it was made in.
+    stream = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    return stream
+
+
+@pytest.fixture
+def schedule(environment: None, capsys: pytest.CaptureFixture[str], log: io.StringIO) -> Function:
+    return Function(schedule_checks.handler, capsys, log)
+
+
+@pytest.fixture
+def run(
+    environment: None,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: FakeClock,
+    capsys: pytest.CaptureFixture[str],
+    log: io.StringIO,
+) -> Function:
+    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: FakeAggregator())
+    monkeypatch.setattr(run_checks, "_now", clock)
+    return Function(run_checks.handler, capsys, log)
+
+
+def metrics_of(logs: list[dict[str, Any]]) -> dict[str, list[float]]:
+    (metrics,) = (line for line in logs if "_aws" in line)
+    (definition,) = metrics["_aws"]["CloudWatchMetrics"]
+    assert definition["Namespace"] == "EcrCleanup"
+    assert definition["Dimensions"] == [["service"]]
+    return {each["Name"]: metrics[each["Name"]] for each in definition["Metrics"]}
+
+
+def test_an_event_becomes_one_schedule_and_one_line(schedule: Function, ecr: Pushed) -> None:
+    image_id = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    assert schedule(json.dumps(DEREGISTER)) == []
+    logs = schedule.logs()
+    (line,) = (line for line in logs if line.get("message") == "task definition deregistered")
+    assert (line["account"], line["images"]) == (PRODUCTION, [str(image_id)])
+    assert list(line["scheduled"]) == [str(image_id)]
+    assert metrics_of(logs)["ChecksScheduled"] == [1]
+    assert len(boto3.client("scheduler").list_schedules(GroupName="ecr-cleanup")["Schedules"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "reason"),
+    [
+        (f"{{ {SECRET}", "EventError", "the message is not JSON"),
+        (json.dumps({"secret": SECRET}), "EventError", '"account" is NoneType'),
+        (json.dumps(DEREGISTER | {"detail-type": "Unknown"}), "EventError", "detail-type 'Unknown'"),
+        (json.dumps(DEREGISTER | {"account": DEVELOPMENT}), "EventError", "speaks for a task definition of"),
+        (
+            json.dumps(DEREGISTER).replace("amazonaws.com/team/app:v1", "amazonaws.com/Team/App:v1"),
+            "ImageReferenceError",
+            "'Team/App' is not a repository name",
+        ),
+    ],
+)
+def test_a_bad_event_fails_alone_and_says_why(
+    schedule: Function, ecr: Pushed, body: str, error: str, reason: str
+) -> None:
+    ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    assert schedule(json.dumps(DEREGISTER), body, json.dumps(DEREGISTER)) == ["message-1"]
+    logs = schedule.logs()
+    (line,) = (line for line in logs if line.get("message") == "record refused")
+    assert (line["message_id"], line["error"]) == ("message-1", error)
+    assert reason in line["reason"]
+    assert metrics_of(logs)["RecordsRefused"] == [1]
+
+
+def test_an_event_that_aws_fails_at_comes_back(
+    schedule: Function, ecr: Pushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    monkeypatch.setenv("LEDGER_TABLE_NAME", "no-such-table")
+    assert schedule(json.dumps(DEREGISTER)) == ["message-0"]
+    logs = schedule.logs()
+    assert [line["message"] for line in logs if line.get("level") == "ERROR"] == ["record failed"]
+    assert metrics_of(logs)["RecordsFailed"] == [1]
+
+
+def test_a_call_that_failed_is_ignored(schedule: Function) -> None:
+    assert schedule(json.dumps(EVENTS["cloudtrail_failed_deregister"])) == []
+    assert metrics_of(schedule.logs())["EventsIgnored"] == [1]
+
+
+@pytest.fixture
+def image_id(run: Function, ecr: Pushed, ledger: Ledger, clock: FakeClock) -> ImageId:
+    image_id = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    ledger.record_last_use(image_id, at=clock.now - timedelta(hours=24))
+    return image_id
+
+
+def test_a_due_check_becomes_a_removal_with_line_metrics_and_record(
+    run: Function, ecr: Pushed, image_id: ImageId
+) -> None:
+    assert run(Check(image_id, "app:7 was deregistered").to_json()) == []
+    assert not ecr.exists(image_id)
+    logs = run.logs()
+    (line,) = (line for line in logs if "verdict" in line)
+    assert (
+        line
+        | {
+            "verdict": "remove",
+            "removed": True,
+            "rule": "unused",
+            "repository": "team/app",
+            "digest": image_id.digest,
+            "tags": ["v1"],
+            "cause": "app:7 was deregistered",
+        }
+        == line
+    )
+    assert line["bytes"] > 0
+    metrics = metrics_of(logs)
+    assert metrics["ImagesRemoved"] == [1]
+    assert metrics["BytesRemoved"] == [line["bytes"]]
+    assert metrics["InventoryProblems"] == [0]
+
+
+def test_a_message_that_is_no_check_fails_alone(run: Function, ecr: Pushed, image_id: ImageId) -> None:
+    assert run("{}", Check(image_id, "test").to_json()) == ["message-0"]
+    assert not ecr.exists(image_id)
+    (line,) = (line for line in run.logs() if line.get("message") == "record refused")
+    assert line["error"] == "CheckError"
+
+
+def test_an_inventory_that_is_not_trusted_is_said_per_account(
+    run: Function, ecr: Pushed, image_id: ImageId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aggregator = FakeAggregator(sources={}, recorded=set())
+    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: aggregator)
+    assert run(Check(image_id, "test").to_json()) == []
+    assert ecr.exists(image_id)
+    logs = run.logs()
+    lines = [line for line in logs if line.get("message") == "inventory not trusted"]
+    assert {line["account"] for line in lines} == {PRODUCTION, DEVELOPMENT}
+    assert all(line["reason"] and line["repair"] for line in lines)
+    metrics = metrics_of(logs)
+    assert metrics["InventoryProblems"] == [4]
+    assert metrics["ChecksPostponed"] == [1]
+
+
+def test_the_time_left_is_lambdas_own(run: Function, ecr: Pushed, image_id: ImageId) -> None:
+    assert run(Check(image_id, "test").to_json(), context=Context(remaining=timedelta(seconds=5))) == []
+    assert ecr.exists(image_id)
+    (line,) = (line for line in run.logs() if "verdict" in line)
+    assert line["rule"] == "out_of_time"
+
+
+@pytest.mark.parametrize("function", ["schedule", "run"])
+def test_a_setting_that_makes_no_sense_stops_the_function(
+    function: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle: Function = request.getfixturevalue(function)
+    monkeypatch.setenv("GRACE_PERIOD_HOURS", "forever")
+    with pytest.raises(SettingsError, match="GRACE_PERIOD_HOURS is 'forever', but must be a whole number"):
+        handle(json.dumps(DEREGISTER))
+
+
+def test_in_organisation_mode_the_accounts_are_asked_for(
+    run: Function, ecr: Pushed, image_id: ImageId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKLOAD_ACCOUNT_IDS", "")
+    monkeypatch.setenv("WORKLOAD_ORGANIZATION", "true")
+    organizations = boto3.client("organizations", region_name="us-east-1")
+    organizations.create_organization(FeatureSet="ALL")
+    organizations.create_account(Email="a@example.com", AccountName="a")
+    run(Check(image_id, "test").to_json())
+    lines = [line for line in run.logs() if line.get("message") == "inventory not trusted"]
+    # The management account and the one just made; the fake aggregator knows neither.
+    assert len({line["account"] for line in lines}) == 2
+    assert ecr.exists(image_id)
