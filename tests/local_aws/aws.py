@@ -1,0 +1,178 @@
+"""An AWS that runs in this process: moto's server with what moto lacks, on a clock that can be moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import boto3
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+
+from local_aws import ecr
+from local_aws.behaviour import Behaviour, Faults
+from local_aws.config import Config
+from local_aws.ecs import CloudTrail
+from local_aws.eventbridge import EventBridge
+from local_aws.functions import Functions, Invocation
+from local_aws.queues import Queues
+from local_aws.scheduler import Scheduler
+from local_aws.server import Gate, Server
+from local_aws.world import LostEvent, World
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from local_aws.calls import ApiCall
+    from local_aws.clock import Clock
+
+
+class LocalAws:
+    """A local AWS, to be used as a context manager; one per process at a time.
+
+    `region` is where sessions are by default. `start` is the time at which the clock starts (now, by default). With
+    `port` 0 a free port is taken.
+    """
+
+    def __init__(
+        self,
+        region: str = "eu-central-1",
+        *,
+        behaviour: Behaviour | None = None,
+        start: datetime | None = None,
+        port: int = 0,
+    ) -> None:
+        self.region = region
+        self._start_time = start
+        self._port = port
+        self.behaviour = behaviour or Behaviour()
+
+    def __enter__(self) -> Self:
+        BackendDict.reset()
+        reset_model_data()
+        self._world = World(self.region, self.behaviour, self._start_time)
+        self._functions = Functions(self._world)
+        self._queues = Queues(self._world, self._functions)
+        for owner, name, replacement in ecr.patches(self.behaviour.pull_record_interval):
+            self._world.patches.set(owner, name, replacement)
+        events = EventBridge(self._world, self._queues)
+        self._scheduler = Scheduler(self._world, self._queues)
+        self._cloudtrail = CloudTrail(self._world, events)
+        self._config = Config(self._world, events)
+        gate = Gate(self._world)
+        gate.observers += [self._config.observe, self._cloudtrail.observe]
+        gate.kill_function = self._functions.kill
+        self._world.clock.start()
+        self._server = Server(gate, self._port)
+        self._world.endpoint_url = self._server.url
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._functions.stop()
+        self._server.stop()
+        self._world.clock.stop()
+        self._world.patches.undo()
+        BackendDict.reset()
+        reset_model_data()
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where every service of every region is reached."""
+        return self._world.endpoint_url
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this process and of all functions; `advance` moves it."""
+        return self._world.clock
+
+    @property
+    def faults(self) -> Faults:
+        """Faults to switch on and off."""
+        return self._world.faults
+
+    @property
+    def calls(self) -> list[ApiCall]:
+        """Every API call so far, oldest first; the list may be cleared."""
+        return self._world.calls
+
+    @property
+    def lost_events(self) -> list[LostEvent]:
+        """What could be delivered neither to its target nor to a dead-letter queue."""
+        return self._world.lost_events
+
+    @property
+    def organization_id(self) -> str:
+        """The organization of all accounts; the account created first manages it."""
+        return self._world.organization_id
+
+    @property
+    def trail_accounts(self) -> set[str] | None:
+        """The accounts that have a trail; None (the default) means all."""
+        return self._cloudtrail.trail_accounts
+
+    @trail_accounts.setter
+    def trail_accounts(self, accounts: set[str] | None) -> None:
+        self._cloudtrail.trail_accounts = accounts
+
+    def create_account(self, account: str) -> None:
+        """Create an account of the organization, with the administrators' role OrganizationAccountAccessRole."""
+        self._world.identity.create_account(account)
+
+    def terraform_environment(self, account: str) -> dict[str, str]:
+        """The variables that let Terraform, or any AWS client, work here as the account's administrator."""
+        credentials = self._world.identity.admin_credentials(account)
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+
+    def session(self, account: str, region: str | None = None) -> boto3.Session:
+        """A session of the account's administrator whose clients talk to this local AWS."""
+        credentials = self._world.identity.admin_credentials(account)
+        session = boto3.Session(
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            region_name=region or self.region,
+        )
+        provider = session._session.get_component("config_store")
+        provider.set_config_variable("endpoint_url", self.endpoint_url)
+        return session
+
+    def advance(self, duration: timedelta) -> None:
+        """Let time pass: go from one thing that is due to the next, and do it, until `duration` is over."""
+        target = self.clock.now() + duration
+        while True:
+            self.run_until_idle()
+            due = self._next_due()
+            if due is None or due > target:
+                break
+            self.clock.move_to(due)
+        self.clock.move_to(target)
+        self.run_until_idle()
+
+    def run_until_idle(self) -> None:
+        """Do all that is due now, and what becomes due by it: deliver, fire, run functions."""
+        while True:
+            if item := self._world.agenda.pop_due():
+                if not item.cancelled:
+                    item.action()
+            elif not self._queues.run_due():
+                return
+
+    def stop_recording(self, account: str, region: str | None = None) -> None:
+        """Stop the Config recorders of an account and region."""
+        self._config.stop_recording(account, region or self.region)
+
+    def invocations(self, function: str | None = None) -> list[Invocation]:
+        """The runs of a function (or of all), oldest first."""
+        return [each for each in self._functions.invocations if function in (None, each.function)]
+
+    def _next_due(self) -> datetime | None:
+        dues = [due for due in (self._world.agenda.next_due(), self._queues.next_due()) if due is not None]
+        return min(dues, default=None)

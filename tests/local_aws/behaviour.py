@@ -1,0 +1,202 @@
+"""What AWS leaves uncertain, and what can go wrong: switches for both."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass
+class Behaviour:
+    """Answers to questions that AWS's documentation leaves open. The defaults are the worse side for a clean-up.
+
+    `recording_lag`: from a change until it is seen in the aggregator.
+    `records_deregistration_of_old_revisions`: whether Config records the deregistration of a revision that is not its
+    family's latest.
+    `records_stopping_of_recorder`: whether the recorder's own item says that it was stopped.
+    `pull_record_interval`: ECR records a pull only when its last record is at least this old; read at the start.
+    `event_delay`: from an API call until its event reaches the account's default bus.
+    `schedule_spread`: a schedule fires up to this long after its time (AWS's precision is 60 s), by its name.
+    `schedule_removal_delay`: how long after it fired a schedule with ActionAfterCompletion DELETE is still there.
+    `updates_survive_removal`: whether an update within that time keeps the schedule; otherwise it is lost.
+    `refuses_past_schedules`: whether an `at()` that has passed is refused; otherwise it fires at once.
+    `scheduler_retry_interval`: between the attempts of EventBridge Scheduler to deliver.
+    `waits_for_batching_window`: whether an event source mapping waits for its batching window to fill a batch.
+    """
+
+    recording_lag: timedelta = timedelta(minutes=3)
+    records_deregistration_of_old_revisions: bool = False
+    records_stopping_of_recorder: bool = False
+    pull_record_interval: timedelta = timedelta(hours=24)
+    event_delay: timedelta = timedelta()
+    schedule_spread: timedelta = timedelta(seconds=60)
+    schedule_removal_delay: timedelta = timedelta()
+    updates_survive_removal: bool = False
+    refuses_past_schedules: bool = True
+    scheduler_retry_interval: timedelta = timedelta(minutes=1)
+    waits_for_batching_window: bool = True
+
+
+@dataclass
+class Refusal:
+    """Calls that are answered with an error: the next `times`, or each with probability `rate`."""
+
+    service: str
+    operation: str | None
+    function: str | None
+    code: str
+    status: int
+    times: int | None
+    rate: float
+    random: random.Random
+
+    def applies(self, service: str, operation: str, function: str | None) -> bool:
+        """Whether this call is refused; counts it if so."""
+        if self.service != service or self.operation not in (None, operation):
+            return False
+        if self.function not in (None, function) or self.times == 0 or self.random.random() >= self.rate:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+@dataclass
+class Kill:
+    """A function that dies at its n-th API call, before or after the call took effect."""
+
+    function: str
+    remaining: int
+    after: bool
+
+
+@dataclass
+class SourceFault:
+    """An aggregator source that reports `status` and shows nothing newer than `since`."""
+
+    status: str
+    since: datetime
+
+
+@dataclass
+class Faults:
+    """Faults that can be switched on and off. All are off at first; `clear` switches all off."""
+
+    now: Callable[[], datetime]
+    refusals: list[Refusal] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+    sources: dict[tuple[str, str], SourceFault] = field(default_factory=dict)
+    hidden_sources: set[tuple[str, str]] = field(default_factory=set)
+    recording_lags: dict[tuple[str, str], timedelta] = field(default_factory=dict)
+    lost_events: int = 0
+    duplicated_events: int = 0
+    delayed_events: list[timedelta] = field(default_factory=list)
+    duplicated_messages: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def throttle(
+        self,
+        service: str,
+        operation: str | None = None,
+        *,
+        times: int | None = None,
+        rate: float = 1.0,
+        seed: int = 0,
+        function: str | None = None,
+    ) -> None:
+        """Answer calls of a service (by its signing name) with ThrottlingException."""
+        code = "Throttling" if service in ("iam", "sts") else "ThrottlingException"
+        self.refuse(service, operation, code, 400, times=times, rate=rate, seed=seed, function=function)
+
+    def server_error(
+        self,
+        service: str,
+        operation: str | None = None,
+        *,
+        times: int | None = None,
+        rate: float = 1.0,
+        seed: int = 0,
+        function: str | None = None,
+    ) -> None:
+        """Answer calls of a service with an error of its own, status 500."""
+        self.refuse(
+            service, operation, "InternalServerError", 500, times=times, rate=rate, seed=seed, function=function
+        )
+
+    def refuse(
+        self,
+        service: str,
+        operation: str | None,
+        code: str,
+        status: int,
+        *,
+        times: int | None = None,
+        rate: float = 1.0,
+        seed: int = 0,
+        function: str | None = None,
+    ) -> None:
+        """Answer calls with this error: always, `times` times, or with probability `rate` (drawn with `seed`)."""
+        drawn = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self.refusals.append(Refusal(service, operation, function, code, status, times, rate, drawn))
+
+    def refusal(self, service: str, operation: str, function: str | None) -> Refusal | None:
+        """The refusal that this call meets, counted; None if it goes through."""
+        with self._lock:
+            return next((r for r in self.refusals if r.applies(service, operation, function)), None)
+
+    def kill_function(self, function: str, *, at_call: int, after: bool = False) -> None:
+        """Let the function die at its `at_call`-th API call from now: before it, or after it took effect."""
+        self.kills.append(Kill(function, at_call, after))
+
+    def kill(self, function: str) -> Kill | None:
+        """The kill that this API call of the function meets; counts the call."""
+        with self._lock:
+            for kill in self.kills:
+                if kill.function == function:
+                    kill.remaining -= 1
+                    if kill.remaining == 0:
+                        self.kills.remove(kill)
+                        return kill
+        return None
+
+    def fail_source(self, account: str, region: str, status: str = "FAILED") -> None:
+        """Let the aggregator report FAILED or OUTDATED for a source, and show nothing newer than now of it."""
+        self.sources[account, region] = SourceFault(status, self.now())
+
+    def hide_source(self, account: str, region: str) -> None:
+        """Let the aggregator hold nothing of a source, and still call it SUCCEEDED."""
+        self.hidden_sources.add((account, region))
+
+    def heal_source(self, account: str, region: str) -> None:
+        """Take back `fail_source` and `hide_source`."""
+        self.sources.pop((account, region), None)
+        self.hidden_sources.discard((account, region))
+
+    def lose_events(self, times: int = 1) -> None:
+        """Lose the next events of AWS services."""
+        self.lost_events += times
+
+    def duplicate_events(self, times: int = 1) -> None:
+        """Deliver the next events of AWS services twice."""
+        self.duplicated_events += times
+
+    def delay_events(self, *delays: timedelta) -> None:
+        """Delay the next events of AWS services, each by one of these, so that they can be reordered."""
+        self.delayed_events.extend(delays)
+
+    def duplicate_messages(self, queue: str, times: int = 1) -> None:
+        """Deliver the next messages of a queue to its function once more after they were handled."""
+        self.duplicated_messages[queue] = self.duplicated_messages.get(queue, 0) + times
+
+    def clear(self) -> None:
+        """Switch every fault off."""
+        fresh = Faults(self.now)
+        for name in vars(fresh):
+            if name not in ("now", "_lock"):
+                setattr(self, name, getattr(fresh, name))

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import os
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto.ecs.models import EC2ContainerServiceBackend
+from moto.sqs.models import sqs_backends
+
+from local_aws import LocalAws
+from local_aws_tests.stack import PRODUCTION, SHARED, policy, queue, role, statement, trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ADMIN_ROLE = "arn:aws:iam::{}:role/OrganizationAccountAccessRole"
+NO_RETRIES = Config(retries={"total_max_attempts": 1})
+
+
+def assume(session: boto3.Session, role_arn: str, **options: str) -> boto3.Session:
+    """A session of the role, whose clients use the same endpoint."""
+    sts: Any = session.client("sts")
+    keys = sts.assume_role(RoleArn=role_arn, RoleSessionName="test", **options)["Credentials"]
+    assumed = boto3.Session(
+        keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name="eu-central-1"
+    )
+    store: Any = assumed._session.get_component("config_store")
+    store.set_config_variable("endpoint_url", sts.meta.endpoint_url)
+    return assumed
+
+
+def trusting(principal: str, condition: dict[str, Any] | None = None) -> str:
+    entry: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": principal}}
+    return policy(entry | ({"Condition": condition} if condition else {}))
+
+
+def test_administrators_assume_the_role_of_other_accounts(shared: boto3.Session) -> None:
+    assumed = assume(shared, ADMIN_ROLE.format(PRODUCTION))
+    identity = assumed.client("sts").get_caller_identity()
+    assert identity["Account"] == PRODUCTION
+    assert identity["Arn"].endswith(":assumed-role/OrganizationAccountAccessRole/test")
+    assumed.client("ecs").create_cluster(clusterName="main")
+
+
+@pytest.mark.parametrize("name", ["missing", "services-only"])
+def test_role_must_exist_and_trust_the_caller(shared: boto3.Session, production: boto3.Session, name: str) -> None:
+    role(production, "services-only", trust("lambda.amazonaws.com"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assume(shared, f"arn:aws:iam::{PRODUCTION}:role/{name}")
+
+
+def test_external_id_is_checked(shared: boto3.Session, production: boto3.Session) -> None:
+    condition = {"StringEquals": {"sts:ExternalId": "secret"}}
+    arn = role(production, "reader", trusting(f"arn:aws:iam::{SHARED}:root", condition))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assume(shared, arn)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assume(shared, arn, ExternalId="wrong")
+    assert assume(shared, arn, ExternalId="secret")
+
+
+def test_caller_needs_permission_to_assume(shared: boto3.Session, production: boto3.Session) -> None:
+    target = role(production, "target", trusting(f"arn:aws:iam::{SHARED}:root"))
+    account = f"arn:aws:iam::{SHARED}:root"
+    assert assume(assume(shared, role(shared, "may", trusting(account), statement("sts:AssumeRole", target))), target)
+    with pytest.raises(ClientError, match="sts:AssumeRole"):
+        assume(assume(shared, role(shared, "may-not", trusting(account))), target)
+
+
+def test_role_does_only_what_its_policies_allow(shared: boto3.Session) -> None:
+    arn = queue(shared, "one")
+    queue(shared, "two")
+    reader = role(shared, "reader", trusting(f"arn:aws:iam::{SHARED}:root"), statement("sqs:GetQueueUrl", arn))
+    sqs = assume(shared, reader).client("sqs")
+    assert sqs.get_queue_url(QueueName="one")["QueueUrl"]
+    with pytest.raises(ClientError, match="no identity-based policy allows the sqs:GetQueueUrl action"):
+        sqs.get_queue_url(QueueName="two")
+
+
+def test_permissions_boundary_and_managed_policies_count(shared: boto3.Session) -> None:
+    iam = shared.client("iam")
+    queue(shared, "one")
+    everything = iam.create_policy(PolicyName="all", PolicyDocument=policy(statement("sqs:*")))["Policy"]["Arn"]
+    narrow = iam.create_policy(PolicyName="narrow", PolicyDocument=policy(statement("sqs:List*")))["Policy"]["Arn"]
+    arn = role(shared, "bounded", trusting(f"arn:aws:iam::{SHARED}:root"))
+    iam.attach_role_policy(RoleName="bounded", PolicyArn=everything)
+    sqs = assume(shared, arn).client("sqs")
+    assert sqs.get_queue_url(QueueName="one")["QueueUrl"]
+    iam.put_role_permissions_boundary(RoleName="bounded", PermissionsBoundary=narrow)
+    assert sqs.list_queues()["QueueUrls"]
+    with pytest.raises(ClientError, match="permissions boundary"):
+        sqs.get_queue_url(QueueName="one")
+
+
+def test_deny_of_a_queue_policy_counts(shared: boto3.Session) -> None:
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*", "Condition": insecure}
+    queue(shared, "secure", deny)
+    queue(shared, "closed", {key: value for key, value in deny.items() if key != "Condition"})
+    sqs = assume(shared, role(shared, "any", trusting(f"arn:aws:iam::{SHARED}:root"), statement("sqs:*"))).client("sqs")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="secure")["QueueUrl"], MessageBody="x")
+    with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+        sqs.get_queue_url(QueueName="closed")
+
+
+def test_queue_of_another_account_needs_its_policy(shared: boto3.Session, production: boto3.Session) -> None:
+    queue(shared, "closed")
+    url = shared.client("sqs").get_queue_url(QueueName="closed")["QueueUrl"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        production.client("sqs").send_message(QueueUrl=url, MessageBody="x")
+    allow = {"Effect": "Allow", "Principal": {"AWS": PRODUCTION}, "Action": "sqs:SendMessage", "Resource": "*"}
+    shared.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(allow)})
+    production.client("sqs").send_message(QueueUrl=url, MessageBody="x")
+    assert len(shared.client("sqs").receive_message(QueueUrl=url)["Messages"]) == 1
+
+
+def test_sessions_expire(aws: LocalAws, shared: boto3.Session) -> None:
+    assumed = assume(shared, ADMIN_ROLE.format(PRODUCTION))
+    aws.advance(timedelta(hours=2))
+    with pytest.raises(ClientError, match="ExpiredToken"):
+        assumed.client("sqs").list_queues()
+
+
+def test_unknown_keys_and_unsigned_requests_are_refused(aws: LocalAws) -> None:
+    stranger = boto3.client(
+        "ecr",
+        endpoint_url=aws.endpoint_url,
+        region_name="eu-central-1",
+        aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+        aws_secret_access_key="x",
+    )
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
+        stranger.describe_repositories()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{aws.endpoint_url}/moto-api/reset")  # noqa: S310 - a server of this test
+    with refused.value:
+        assert refused.value.code == 403
+
+
+def test_calls_are_recorded(aws: LocalAws, shared: boto3.Session) -> None:
+    with pytest.raises(ClientError):
+        shared.client("sqs").get_queue_url(QueueName="missing")
+    call = aws.calls[-1]
+    assert (call.service, call.operation, call.account) == ("sqs", "GetQueueUrl", SHARED)
+    assert call.principal_arn == f"arn:aws:iam::{SHARED}:user/admin"
+    assert call.resources == (f"arn:aws:sqs:eu-central-1:{SHARED}:missing",)
+    assert call.allowed
+    assert call.error_code == "QueueDoesNotExist"
+
+
+def test_organization_has_the_accounts(aws: LocalAws, shared: boto3.Session, production: boto3.Session) -> None:
+    accounts = shared.client("organizations").list_accounts()["Accounts"]
+    assert [(account["Id"], account["Status"]) for account in accounts] == [(SHARED, "ACTIVE"), (PRODUCTION, "ACTIVE")]
+    assert aws.organization_id.startswith("o-")
+    with pytest.raises(ClientError):
+        production.client("organizations").list_accounts()
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code"),
+    [
+        ("ecr", lambda client: client.describe_repositories(), "ThrottlingException"),
+        ("sqs", lambda client: client.list_queues(), "ThrottlingException"),
+        ("scheduler", lambda client: client.list_schedules(), "ThrottlingException"),
+        ("dynamodb", lambda client: client.list_tables(), "ThrottlingException"),
+        ("iam", lambda client: client.list_roles(), "Throttling"),
+    ],
+)
+def test_throttling_counts_down(
+    aws: LocalAws, shared: boto3.Session, service: Any, call: Callable[[Any], Any], code: str
+) -> None:
+    client = shared.client(service, config=NO_RETRIES)
+    aws.faults.throttle(service, times=2)
+    for _ in range(2):
+        with pytest.raises(ClientError) as refused:
+            call(client)
+        assert refused.value.response["Error"]["Code"] == code
+    call(client)
+
+
+def test_server_errors_strike_at_a_rate(aws: LocalAws, shared: boto3.Session) -> None:
+    client = shared.client("ecr", config=NO_RETRIES)
+    aws.faults.server_error("ecr", "DescribeRepositories", rate=0.5, seed=1)
+    failures = 0
+    for _ in range(20):
+        try:
+            client.describe_repositories()
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+            failures += 1
+    assert 3 < failures < 17
+    aws.faults.clear()
+    client.describe_repositories()
+
+
+def test_terraform_environment_is_complete(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in aws.terraform_environment(PRODUCTION).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    assert boto3.Session().client("sts").get_caller_identity()["Account"] == PRODUCTION
+    assert os.environ["AWS_REGION"] == "eu-central-1"
+
+
+def test_unknown_account_is_an_error(aws: LocalAws) -> None:
+    with pytest.raises(ValueError, match="create_account"):
+        aws.session("999999999999")
+    with pytest.raises(ValueError, match="exists"):
+        aws.create_account(SHARED)
+
+
+def test_time_passes_only_forwards_and_at_once(aws: LocalAws) -> None:
+    before, real = aws.clock.now(), time.monotonic()
+    aws.advance(timedelta(days=365))
+    assert time.monotonic() - real < 1
+    assert timedelta(days=365) <= aws.clock.now() - before < timedelta(days=365, seconds=5)
+    aws.clock.move_to(before)
+    assert aws.clock.now() > before + timedelta(days=364)
+
+
+def test_everything_is_undone_at_the_end() -> None:
+    original = EC2ContainerServiceBackend.run_task
+    with LocalAws(start=datetime(2040, 1, 1, tzinfo=UTC)) as aws:
+        aws.create_account(SHARED)
+        queue(aws.session(SHARED), "one")
+        assert aws.clock.now().year == 2040
+        assert EC2ContainerServiceBackend.run_task is not original
+    assert EC2ContainerServiceBackend.run_task is original
+    assert datetime.now(UTC).year < 2040
+    assert not sqs_backends[SHARED]["eu-central-1"].queues
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code"),
+    [
+        ("ecr", "describe_repositories", "AccessDeniedException"),
+        ("scheduler", "list_schedules", "AccessDeniedException"),
+        ("iam", "list_roles", "AccessDenied"),
+        ("sqs", "list_queues", "AccessDenied"),
+    ],
+)
+def test_denied_call_speaks_each_protocol(
+    aws: LocalAws, shared: boto3.Session, service: Any, operation: str, code: str
+) -> None:
+    nobody = assume(shared, role(shared, "nobody", trusting(f"arn:aws:iam::{SHARED}:root")))
+    with pytest.raises(ClientError) as denied:
+        getattr(nobody.client(service), operation)()
+    assert denied.value.response["Error"]["Code"] == code
+    assert not aws.calls[-1].allowed
+    assert aws.calls[-1].resources == ("*",)
