@@ -103,7 +103,7 @@ data "aws_iam_policy_document" "schedule_checks" {
 
   statement {
     sid       = "WriteLedger"
-    actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [local.ledger_arn]
   }
 
@@ -122,7 +122,6 @@ data "aws_iam_policy_document" "run_checks" {
     actions = [
       "dynamodb:BatchGetItem",
       "dynamodb:DeleteItem",
-      "dynamodb:GetItem",
       "dynamodb:Query",
       "dynamodb:UpdateItem",
     ]

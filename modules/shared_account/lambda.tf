@@ -43,7 +43,6 @@ locals {
     SCHEDULE_DEAD_LETTER_QUEUE_ARN = local.queue_arns["schedules-dead-letter"]
     AGGREGATOR_NAME                = coalesce(var.workloads.aggregator_name, var.name_prefix)
     POWERTOOLS_SERVICE_NAME        = var.name_prefix
-    POWERTOOLS_METRICS_NAMESPACE   = "EcrCleanup"
     POWERTOOLS_LOG_LEVEL           = var.lambda.log_level
   }
 

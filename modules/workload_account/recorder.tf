@@ -165,10 +165,11 @@ resource "aws_iam_role_policy" "recorder" {
   policy = data.aws_iam_policy_document.recorder.json
 }
 
-# https://docs.aws.amazon.com/config/latest/developerguide/iamrole-permissions.html, as the following one
+# https://docs.aws.amazon.com/config/latest/developerguide/iamrole-permissions.html, as the following one. Config is
+# documented to send the account, not an ARN.
 data "aws_iam_policy_document" "recorder_trust" {
   statement {
-    sid     = "ConfigOfThisAccountAndRegion"
+    sid     = "ConfigOfThisAccount"
     actions = ["sts:AssumeRole"]
 
     principals {
@@ -180,12 +181,6 @@ data "aws_iam_policy_document" "recorder_trust" {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
       values   = [local.account_id]
-    }
-
-    condition {
-      test     = "ArnLike"
-      variable = "aws:SourceArn"
-      values   = ["arn:${local.partition}:config:${local.region}:${local.account_id}:*"]
     }
   }
 }

@@ -223,7 +223,9 @@ def _route(operation: OperationModel) -> _Route:
         if part.startswith("{"):
             group = f"label{len(groups)}"
             groups[group] = labels[part.strip("{}+")]
-            pattern += f"(?P<{group}>{'.+' if part.endswith('+}') else '[^/]+'})"
+            # The server has decoded the path already, and an ARN may have slashes.
+            greedy = part.endswith(("+}", "Arn}"))
+            pattern += f"(?P<{group}>{'.+' if greedy else '[^/]+'})"
         else:
             pattern += re.escape(part)
     return _Route(
