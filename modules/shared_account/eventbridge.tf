@@ -70,9 +70,11 @@ resource "aws_cloudwatch_event_target" "events" {
   rule           = aws_cloudwatch_event_rule.task_definitions.name
   event_bus_name = aws_cloudwatch_event_bus.this.name
   target_id      = "events"
-  arn            = aws_sqs_queue.this["events"].arn
+  arn            = local.queue_arns["events"]
 
   dead_letter_config {
-    arn = aws_sqs_queue.dead_letter["events"].arn
+    arn = local.queue_arns["events-dead-letter"]
   }
+
+  depends_on = [aws_sqs_queue.this]
 }

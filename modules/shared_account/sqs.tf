@@ -6,7 +6,7 @@ locals {
   }
 
   queue_arns = {
-    for name in concat([for name in keys(local.queues) : name], [for name in keys(local.dead_letters) : "${name}-dead-letter"]) :
+    for name in concat(keys(local.queues), [for name in keys(local.dead_letters) : "${name}-dead-letter"]) :
     name => "arn:${local.partition}:sqs:${local.region}:${local.account_id}:${var.name_prefix}-${name}"
   }
 
@@ -30,9 +30,11 @@ resource "aws_sqs_queue" "this" {
   tags                       = var.tags
 
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dead_letter[each.key].arn
+    deadLetterTargetArn = local.queue_arns["${each.key}-dead-letter"]
     maxReceiveCount     = 5
   })
+
+  depends_on = [aws_sqs_queue.dead_letter]
 }
 
 # Always encrypted by SQS itself: one broken key must not lose both a queue and its dead letters.

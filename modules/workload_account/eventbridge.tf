@@ -37,10 +37,10 @@ resource "aws_cloudwatch_event_target" "event_bus" {
   role_arn  = aws_iam_role.forward.arn
 
   dead_letter_config {
-    arn = aws_sqs_queue.dead_letter.arn
+    arn = local.dead_letter_arn
   }
 
-  depends_on = [aws_iam_role_policy.forward]
+  depends_on = [aws_iam_role_policy.forward, aws_sqs_queue.dead_letter]
 }
 
 # Events that could not be forwarded.

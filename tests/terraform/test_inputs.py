@@ -1,0 +1,139 @@
+"""Inputs that make no sense are refused before anything is made, with a message that shows a right value."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from terraform_tools import Terraform, copy_of_tree, terraform_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module with one input (as Terraform writes it) and what is said about it; None if it is right."""
+
+    module: str
+    name: str
+    value: str
+    message: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value}"
+
+
+def shared(name: str, message: str | None, *values: str) -> list[Case]:
+    return [Case("shared_account", name, value, message) for value in values]
+
+
+def workload(name: str, message: str | None, *values: str) -> list[Case]:
+    return [Case("workload_account", name, value, message) for value in values]
+
+
+def workloads(message: str | None, *values: str) -> list[Case]:
+    return shared("workloads", message, *(f"{{ {value} }}" for value in values))
+
+
+MANY = [f"{number:012}" for number in range(151)]
+ONE = 'account_ids = ["123456789012"]'
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:powertools:7"
+BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/ecr-cleanup"
+
+CASES = [
+    *shared("name_prefix", "such as \"ecr-cleanup\"", '""', '"Ecr"', '"-a"', '"a-"', '"a_b"', f'"{"a" * 25}"'),
+    *shared("name_prefix", None, '"a"', f'"{"a" * 24}"', '"0-a"'),
+    *workloads("needs either account_ids", "", f'{ONE}, organization_id = "o-a1b2c3d4e5"'),
+    *workloads("1 to 150 accounts", "account_ids = []", f"account_ids = {json.dumps(MANY)}"),
+    *workloads("account ids of 12 digits", 'account_ids = ["12345678901"]', 'account_ids = ["*"]'),
+    *workloads("the id of an organization", 'organization_id = "*"', 'organization_id = "ou-a1b2-c3d4e5f6"'),
+    *workloads("at least one region", f"{ONE}, regions = []"),
+    *workloads("must hold regions", f'{ONE}, regions = ["eu-central"]', f'{ONE}, regions = ["*"]'),
+    *workloads("must hold accounts", f'{ONE}, exempt = ["12"]', f'{ONE}, exempt = ["123456789012/"]'),
+    *workloads("name of an AWS Config aggregator", f'{ONE}, aggregator_name = ""', f'{ONE}, aggregator_name = "a b"'),
+    *workloads("from 5 to 1440", *(f"{ONE}, max_registration_lag_minutes = {lag}" for lag in (0, 4, 1441, 5.5, -60))),
+    *workloads(
+        None,
+        ONE,
+        'organization_id = "o-a1b2c3d4e5"',
+        f"account_ids = {json.dumps(MANY[1:])}",
+        f'{ONE}, regions = ["us-gov-west-1", "ap-southeast-3"], exempt = ["123456789012/eu-central-1", "210987654321"]',
+        f"{ONE}, max_registration_lag_minutes = 5",
+        f"{ONE}, max_registration_lag_minutes = 1440",
+    ),
+    *shared("registry_regions", "at least one region", "[]"),
+    *shared("registry_regions", "must hold regions", '["Frankfurt"]'),
+    *shared("opt_in_tag", "opt_in_tag.key must be", '{ key = "" }', '{ key = "a*" }'),
+    *shared("opt_in_tag", "must not begin with \"aws:\"", '{ key = "aws:x" }', '{ key = "AWS:x" }'),
+    *shared("opt_in_tag", "opt_in_tag.value must be", '{ value = "" }', '{ value = "*" }', '{ value = "yes?" }'),
+    *shared("opt_in_tag", None, '{ key = "team:cleanup/images", value = "yes please" }'),
+    *shared("grace_period_hours", "from 1 to 8760 (365 days), such as 24", "0", "-24", "8761", "0.5", "9999999999999"),
+    *shared("grace_period_hours", None, "1", "8760"),
+    *shared("action", '"report" or "delete"', '"archive"', '"Delete"', '""'),
+    *shared("lambda", "lambda.runtime must be", '{ runtime = "python3.10" }', '{ runtime = "nodejs22.x" }'),
+    *shared("lambda", "lambda.architecture must be", '{ architecture = "arm" }'),
+    *shared("lambda", "from 256 to 10240", "{ memory_mb = 128 }", "{ memory_mb = 10241 }", "{ memory_mb = 512.5 }"),
+    *shared("lambda", "lambda.log_level must be", '{ log_level = "info" }'),
+    *shared("lambda", "ARN of a layer version", '{ powertools_layer_arn = "powertools" }'),
+    *shared("lambda", "ARN of a layer version", f'{{ powertools_layer_arn = "{LAYER[:-2]}" }}'),
+    *shared("lambda", None, '{ runtime = "python3.11", architecture = "x86_64", memory_mb = 10240 }'),
+    *shared("lambda", None, f'{{ powertools_layer_arn = "{LAYER}" }}'),
+    *shared("lambda_package", "needs either filename", "{}", '{ filename = "a.zip", s3_bucket = "b", s3_key = "c" }'),
+    *shared("lambda_package", "go together", '{ s3_bucket = "b" }', '{ filename = "a.zip", s3_key = "c" }'),
+    *shared("lambda_package", None, '{ s3_bucket = "b", s3_key = "c" }'),
+    *shared("kms_key_arn", "must be the ARN of a key", '"alias/aws/sqs"', f'"{KEY.replace("key/", "alias/")}"'),
+    *shared("kms_key_arn", None, f'"{KEY}"'),
+    *shared("permissions_boundary_arn", "must be the ARN of a policy", '"boundary"'),
+    *shared("permissions_boundary_arn", None, '"arn:aws:iam::aws:policy/PowerUserAccess"'),
+    *shared("log_retention_days", "that CloudWatch Logs takes", "0", "2", "366"),
+    *workload("name_prefix", "such as \"ecr-cleanup\"", '"Ecr"'),
+    *workload("event_bus_arn", "must be the ARN of an event bus", '"ecr-cleanup"', f'"{BUS[:-12]}"'),
+    *workload("event_source", '"cloudtrail" or "config"', '"eventbridge"'),
+    *workload("recorder", "from 1 to 3650", *(f"{{ history_days = {days} }}" for days in (0, 3651, 1.5))),
+    *workload("recorder", None, "{}", "{ history_days = 1 }"),
+    *workload("permissions_boundary_arn", "must be the ARN of a policy", '"boundary"'),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Case, list[str]]:
+    """What `terraform validate` says of each case, from one run over all of them."""
+    tree = copy_of_tree(tmp_path_factory.mktemp("inputs") / "tree")
+    terraform = Terraform(tree / "cases", terraform_environment(tree, {}))
+    terraform.directory.mkdir()
+    lines: list[str] = []
+    at_line: dict[int, Case] = {}
+    for number, case in enumerate(CASES):
+        inputs = {"shared_account": {"workloads": f"{{ {ONE} }}"}, "workload_account": {"event_bus_arn": f'"{BUS}"'}}
+        lines += [f'module "case_{number}" {{', f'  source = "../modules/{case.module}"']
+        for name, value in {**inputs[case.module], case.name: case.value}.items():
+            lines.append(f"  {name} = {value}")
+            at_line[len(lines)] = case
+        lines.append("}")
+    (terraform.directory / "main.tf").write_text("\n".join(lines) + "\n")
+    terraform.init()
+    output = subprocess.run(
+        ["terraform", "validate", "-json"],  # noqa: S607
+        cwd=terraform.directory,
+        env=dict(terraform.environment),
+        stdout=subprocess.PIPE,
+        check=False,
+    ).stdout
+    messages: dict[Case, list[str]] = {case: [] for case in CASES}
+    for diagnostic in json.loads(output)["diagnostics"]:
+        messages[at_line[diagnostic["range"]["start"]["line"]]].append(diagnostic["detail"])
+    return messages
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_input(case: Case, said: Mapping[Case, list[str]]) -> None:
+    if case.message is None:
+        assert said[case] == []
+    else:
+        assert any(case.message in message for message in said[case]), said[case]
