@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -94,6 +95,10 @@ class Terraform:
         """The same, in another directory."""
         return replace(self, directory=directory)
 
+    def watched_by(self, on_line: Callable[[str], None]) -> Terraform:
+        """The same, telling each line that Terraform prints."""
+        return replace(self, on_line=on_line)
+
     def init(self) -> str:
         """Install providers and modules."""
         return self.run("init")
@@ -142,12 +147,18 @@ class Terraform:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         ) as process:
             lines = []
-            for line in process.stdout or ():
-                lines.append(line)
-                if self.on_line:
-                    self.on_line(line.rstrip("\n"))
+            try:
+                for line in process.stdout or ():
+                    lines.append(line)
+                    if self.on_line:
+                        self.on_line(line.rstrip("\n"))
+            except BaseException:
+                # Interrupted: what it works on is temporary, so nothing is worth waiting for.
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         output = "".join(lines)
         if process.returncode not in accepted:
             raise TerraformError(f"terraform {command} failed in {self.directory}:\n{output}")

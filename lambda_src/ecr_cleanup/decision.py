@@ -99,8 +99,10 @@ def in_use(evidence: Evidence, _: Policy) -> Decision | None:
     """Somebody refers to the image."""
     if not evidence.users:
         return None
-    named = ", ".join(str(usage) for usage in evidence.users[:_NAMED])
-    more = f" and {len(evidence.users) - _NAMED} more" if len(evidence.users) > _NAMED else ""
+    # One consumer can hold the image by several references, and be known from several sources.
+    by_arn = {usage.arn: usage for usage in evidence.users}
+    named = ", ".join(str(usage) for usage in list(by_arn.values())[:_NAMED])
+    more = f" and {len(by_arn) - _NAMED} more" if len(by_arn) > _NAMED else ""
     return Decision(Verdict.KEEP, "in_use", f"used by {named}{more}")
 
 

@@ -39,6 +39,7 @@ def report_event(event: TaskDefinitionEvent, outcome: Outcome) -> None:
             "occurred_at": event.occurred_at.isoformat(),
             "images": [str(image_id) for image_id in outcome.images],
             "scheduled": scheduled,
+            "not_opted_in": [str(image_id) for image_id in outcome.not_opted_in],
         },
     )
 
@@ -86,7 +87,7 @@ def report_answer(answer: Answer) -> None:
             "digest": image_id.digest,
             "tags": sorted(image.tags) if image else [],
             "bytes": image.size_bytes if image else None,
-            "users": [usage.arn for usage in answer.users],
+            "users": sorted({usage.arn for usage in answer.users}),
             "cause": answer.check.cause,
             "attempt": answer.check.attempt,
             "next_check_at": answer.next_check_at.isoformat() if answer.next_check_at else None,

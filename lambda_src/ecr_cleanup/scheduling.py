@@ -33,6 +33,13 @@ class Outcome:
     change: Change
     images: Mapping[ImageId, datetime | None]
 
+    @property
+    def not_opted_in(self) -> list[ImageId]:
+        """The images that nobody uses through this task definition any more, and that are kept all the same."""
+        if self.change is not Change.DEREGISTERED:
+            return []
+        return [image_id for image_id, due in self.images.items() if due is None]
+
 
 @dataclass(frozen=True, slots=True)
 class _References:

@@ -172,6 +172,13 @@ def test_an_event_that_aws_fails_at_comes_back(
     assert metrics_of(logs)["RecordsFailed"] == [1]
 
 
+def test_an_image_that_is_not_opted_in_is_named(schedule: Function, ecr: Pushed) -> None:
+    image_id = ecr.push(ecr.repository(), "v1")
+    schedule(json.dumps(EVENTS["cloudtrail_register_task_definition"]), json.dumps(DEREGISTER))
+    lines = [line["not_opted_in"] for line in schedule.logs() if "not_opted_in" in line]
+    assert lines == [[], [str(image_id)]]
+
+
 def test_a_call_that_failed_is_ignored(schedule: Function) -> None:
     assert schedule(json.dumps(EVENTS["cloudtrail_failed_deregister"])) == []
     assert metrics_of(schedule.logs())["EventsIgnored"] == [1]

@@ -72,10 +72,16 @@ def test_a_usage_counts_even_where_the_inventory_is_not_trusted() -> None:
 
 
 def test_the_reason_names_the_users_but_not_thousands() -> None:
-    decision = decide(replace(UNUSED, users=(USER,) * 50), POLICY)
+    users = tuple(replace(USER, arn=f"{USER.arn[:-1]}{number}") for number in range(7, 57))
+    decision = decide(replace(UNUSED, users=users), POLICY)
     assert USER.arn in decision.reason
     assert "and 47 more" in decision.reason
     assert len(decision.reason) < 1000
+
+
+def test_one_user_with_several_references_is_named_once() -> None:
+    decision = decide(replace(UNUSED, users=(USER, replace(USER, source=Source.AGGREGATOR))), POLICY)
+    assert decision.reason.count(USER.arn) == 1
 
 
 def test_the_reason_names_account_region_cause_and_repair() -> None:

@@ -1,0 +1,240 @@
+"""The main job on local AWS, told as a story: `make demo`.
+
+Applies `examples/local` with the real provider into three accounts, deploys and retires images as a pipeline would,
+moves the clock by a day, and shows what became of every image and why.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from local_aws import LocalAws
+from local_aws.images import push_image
+from terraform_tools import Terraform, copy_of_tree, terraform_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SHARED, PRODUCTION, DEVELOPMENT = "111111111111", "222222222222", "333333333333"
+ACCOUNTS = {SHARED: "shared", PRODUCTION: "production", DEVELOPMENT: "development"}
+REGION = "eu-central-1"
+HOST = f"{SHARED}.dkr.ecr.{REGION}.amazonaws.com"
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens to one image, and whether it should be there in the end."""
+
+    repository: str
+    tag: str
+    text: str
+    survives: bool
+
+    @property
+    def image(self) -> str:
+        """The image as people write it."""
+        return f"{self.repository}:{self.tag}"
+
+
+API = Story("api", "1.0", "replaced in production, and deregistered", survives=False)
+WEB = Story("web", "1.0", "deregistered in development; production still runs it", survives=True)
+ARCHIVE = Story("archive", "1.0", "deregistered; nobody opted the repository in", survives=True)
+WORKER = Story("worker", "1.0", "deregistered, and rolled back to a minute before its check", survives=True)
+STORIES = (API, WEB, ARCHIVE, WORKER)
+
+
+class Demo:
+    """One run of the demo."""
+
+    def __init__(self, console: Console, aws: LocalAws, directory: Path) -> None:
+        self._console = console
+        self._aws = aws
+        self._directory = directory
+        self._began = perf_counter()
+        self._digests: dict[Story, str] = {}
+
+    def run(self) -> int:
+        """Tell the story; 0 if every image ended as it should and the second plan shows no changes."""
+        self._console.print(
+            Panel.fit(
+                "[bold]ecr-cleanup[/] on a local AWS: three accounts, the real Terraform provider,\n"
+                "the functions from the zip that Terraform uploads. No AWS account is touched.",
+                border_style="cyan",
+            )
+        )
+        for account in ACCOUNTS:
+            self._aws.create_account(account)
+        terraform = self._apply()
+        self._deploy()
+        self._let_a_day_pass()
+        everything_as_expected = self._show()
+        with self._step("terraform plan, a second time"):
+            changes = terraform.plan()
+        if changes:
+            self._console.print("  [red]There are changes.[/]")
+        else:
+            self._console.print("  [green]No changes.[/] The infrastructure matches the configuration.")
+        self._console.print(
+            f"\nDone in {perf_counter() - self._began:.0f} s. Everything was temporary and is gone now."
+        )
+        return 0 if everything_as_expected and not changes else 1
+
+    @contextmanager
+    def _step(self, text: str) -> Iterator[Callable[[float, float], None]]:
+        """Show that something goes on, how far it is, and how long it took."""
+        began = perf_counter()
+        if not self._console.is_terminal:
+            self._console.print(f"… {text}", highlight=False)
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[seconds]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+            get_time=perf_counter,
+        ) as progress:
+            task = progress.add_task(text, total=None, seconds="")
+
+            def advance(done: float, total: float) -> None:
+                progress.update(task, completed=done, total=total, seconds=f"{perf_counter() - began:.0f} s")
+
+            yield advance
+        self._console.print(f"[green]✓[/] {text} [dim]({perf_counter() - began:.0f} s)[/]", highlight=False)
+
+    def _apply(self) -> Terraform:
+        environment = terraform_environment(self._directory, self._aws.terraform_environment(SHARED))
+        terraform = Terraform(copy_of_tree(self._directory / "tree") / "examples/local", environment)
+        with self._step("terraform init"):
+            terraform.init()
+        plan = self._directory / "plan"
+        with self._step("terraform plan"):
+            terraform.plan(out=plan)
+        resources = [
+            change
+            for change in terraform.show_json(plan)["resource_changes"]
+            if change["change"]["actions"] == ["create"]
+        ]
+        with self._step(f"terraform apply: {len(resources)} resources in three accounts") as advance:
+            created = 0
+
+            def count(line: str) -> None:
+                nonlocal created
+                created += "Creation complete" in line
+                advance(created, len(resources))
+
+            terraform.watched_by(count).apply(str(plan))
+        return terraform
+
+    def _deploy(self) -> None:
+        with self._step("images pushed, and deployed to ECS"):
+            registry = self._aws.session(SHARED).client("ecr")
+            for story in STORIES:
+                self._digests[story] = push_image(registry, story.repository, [story.tag], content=story.image)
+            old = {
+                (account, story): self._register(account, story.repository, story.tag)
+                for account, story in (
+                    (PRODUCTION, API),
+                    (PRODUCTION, WEB),
+                    (DEVELOPMENT, WEB),
+                    (DEVELOPMENT, ARCHIVE),
+                    (PRODUCTION, WORKER),
+                )
+            }
+            self._aws.advance(timedelta(minutes=10))
+        with self._step("new versions deployed, old task definitions deregistered"):
+            for account, repository in ((PRODUCTION, "api"), (PRODUCTION, "worker"), (DEVELOPMENT, "archive")):
+                push_image(registry, repository, ["1.1"], content=f"{repository}:1.1")
+                self._register(account, repository, "1.1")
+            for (account, story), arn in old.items():
+                if (account, story) != (PRODUCTION, WEB):
+                    self._aws.session(account).client("ecs").deregister_task_definition(taskDefinition=arn)
+            self._aws.run_until_idle()
+
+    def _let_a_day_pass(self) -> None:
+        with self._step("23 hours and 59 minutes pass"):
+            self._aws.advance(timedelta(hours=23, minutes=59))
+        with self._step("production rolls back to worker:1.0"):
+            self._register(PRODUCTION, "worker", "1.0")
+            self._aws.run_until_idle()
+        with self._step("the 24 hours are over: the checks run"):
+            self._aws.advance(timedelta(minutes=10))
+
+    def _register(self, account: str, repository: str, tag: str) -> str:
+        ecs = self._aws.session(account).client("ecs")
+        containers: Any = [{"name": repository, "image": f"{HOST}/{repository}:{tag}", "memory": 128}]
+        answer = ecs.register_task_definition(family=repository, containerDefinitions=containers)
+        return answer["taskDefinition"]["taskDefinitionArn"]
+
+    def _show(self) -> bool:
+        table = Table(box=box.ROUNDED, title="What became of every image", title_style="bold", show_lines=True)
+        for column, ratio in (("Image", 2), ("What happened", 4), ("Outcome", 2), ("Why", 7)):
+            table.add_column(column, ratio=ratio)
+        expected = True
+        for story in STORIES:
+            survived = self._exists(story)
+            expected = expected and survived is story.survives
+            outcome = Text("kept", style="bold green") if survived else Text("removed", style="bold magenta")
+            if survived is not story.survives:
+                outcome = Text(f"{outcome} (wrong!)", style="bold red")
+            image = Group(Text(story.image, style="bold cyan"), Text(f"{self._digests[story][7:19]}…", style="dim"))
+            table.add_row(image, story.text, outcome, self._reason(story))
+        self._console.print(table)
+        return expected
+
+    def _exists(self, story: Story) -> bool:
+        registry = self._aws.session(SHARED).client("ecr")
+        digests = {
+            detail["imageDigest"]
+            for page in registry.get_paginator("describe_images").paginate(repositoryName=story.repository)
+            for detail in page["imageDetails"]
+        }
+        return self._digests[story] in digests
+
+    def _reason(self, story: Story) -> str:
+        """What the functions themselves say, in their own words."""
+        digest = self._digests[story]
+        lines = [line for invocation in self._aws.invocations() for line in invocation.log]
+        reasons = [line["reason"] for line in lines if line.get("digest") == digest]
+        reasons += [
+            "its repository is not opted in, so no check was scheduled"
+            for line in lines
+            if any(image.endswith(digest) for image in line.get("not_opted_in", ()))
+        ]
+        reason: str = reasons[-1] if reasons else "the functions said nothing about it"
+        for account, name in ACCOUNTS.items():
+            reason = reason.replace(f"arn:aws:ecs:{REGION}:{account}:", f"{name}: ")
+        return reason.replace(f"{HOST}/", "")
+
+
+def main() -> int:
+    """Run the demo; 130 if it was interrupted."""
+    console = Console()
+    # Whoever stops it, by Ctrl-C or otherwise, gets the same clean end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with tempfile.TemporaryDirectory(prefix="ecr-cleanup-demo-") as directory, LocalAws(region=REGION) as aws:
+            return Demo(console, aws, Path(directory)).run()
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything was temporary and is gone now.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
