@@ -196,7 +196,9 @@ class Config:
 
     def _put_recorder(self, original: Callable[..., None]) -> Callable[..., None]:
         def put_configuration_recorder(backend: ConfigBackend, config_recorder: dict[str, Any]) -> None:
-            context = {"aws:SourceAccount": backend.account_id}
+            # https://docs.aws.amazon.com/config/latest/developerguide/iamrole-permissions.html
+            source = f"arn:aws:config:{backend.region_name}:{backend.account_id}:*"
+            context = {"aws:SourceAccount": backend.account_id, "aws:SourceArn": source}
             try:
                 self._world.identity.assume_as_service(
                     str(config_recorder.get("roleARN")), "config.amazonaws.com", context, "AWSConfig"

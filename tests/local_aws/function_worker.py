@@ -65,7 +65,7 @@ def main() -> None:
     first = json.loads(sys.stdin.readline())
     traveller = time_machine.travel(datetime.fromtimestamp(first["time"], UTC), tick=True).start()
     logging.getLogger().addHandler(_RootLogHandler())
-    sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     try:
         handler = _load(os.environ["_HANDLER"])
     except BaseException as error:  # noqa: BLE001 - also an exit during the import is a failure to start

@@ -22,6 +22,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from moto.awslambda.models import LambdaBackend, LambdaFunction, LayerStorage, LayerVersion, lambda_backends
 from moto.core.exceptions import JsonRESTError
@@ -126,7 +127,7 @@ class Functions:
         """Run the function and wait for its answer; its log goes to its log group."""
         started = self._world.clock.now()
         begin = time.monotonic()
-        request_id = f"{secrets.token_hex(4)}-{secrets.token_hex(2)}-4{secrets.token_hex(6)}"
+        request_id = str(uuid4())
         try:
             worker = self._worker(function)
         except (RoleError, _PackageError) as error:
@@ -269,7 +270,7 @@ class _Worker:
         answers, write_end = os.pipe()
         self._answers = os.fdopen(answers, "rb")
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("function_worker.py")), str(write_end)],
+            [sys.executable, "-P", str(Path(__file__).with_name("function_worker.py")), str(write_end)],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,

@@ -6,6 +6,7 @@ See https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html. One batch of a m
 from __future__ import annotations
 
 import copy
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,6 +36,7 @@ class Queues:
         self._functions = functions
         self._not_before: dict[str, datetime] = {}
         world.patches.wrap(LambdaBackend, "create_event_source_mapping", self._create_mapping)
+        world.patches.set(Queue, "attributes", property(_attributes))
 
     def send(self, queue_arn: str, body: str, attributes: dict[str, str] | None = None) -> bool:
         """Put a message into a queue, as a service that is allowed to; False if the queue does not exist."""
@@ -188,6 +190,17 @@ class Queues:
             action = f"sqs:{operation}"
             if not self._world.identity.decide(session, action, queue.queue_arn, {}, queue.region).allowed:
                 raise _invalid(f"The provided execution role does not have permissions to call {operation} on SQS")
+
+
+_moto_attributes: Any = vars(Queue)["attributes"].fget
+
+
+def _attributes(queue: Queue) -> dict[str, Any]:
+    """As AWS writes them: a redrive policy without spaces."""
+    attributes: dict[str, Any] = _moto_attributes(queue)
+    if policy := attributes.get("RedrivePolicy"):
+        attributes["RedrivePolicy"] = json.dumps(json.loads(policy), separators=(",", ":"))
+    return attributes
 
 
 def _find(queue_arn: str) -> Queue | None:

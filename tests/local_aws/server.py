@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from moto.config.models import config_backends
 from moto.ecr.models import ecr_backends
@@ -77,8 +77,10 @@ class Gate:
         headers = _request_headers(environ)
         # S3's bodies are large and say nothing about what is asked.
         body = b"" if "/s3/aws4_request" in headers.get("authorization", "") else _take_body(environ)
+        # As it was sent: a slash within a part of the path is still escaped.
+        path = urlsplit(environ["REQUEST_URI"]).path
         query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-        api = request_iam.describe(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, headers, body)
+        api = request_iam.describe(environ["REQUEST_METHOD"], path, query, headers, body)
         if api is None:
             return _PLAIN_REFUSAL
         principal = self._world.identity.principal(api.access_key)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws_tests.stack import LOGS, POLL, bodies, function, policy, queue, send, statement
+from local_aws_tests.stack import LOGS, POLL, bodies, function, policy, queue, send, statement, url
 
 if TYPE_CHECKING:
     import boto3
@@ -102,6 +102,15 @@ def test_dead_letter_queue_takes_what_keeps_failing(aws: LocalAws, shared: boto3
     aws.advance(timedelta(minutes=10))
     assert batches(aws) == [["bad"], ["bad"]]
     assert bodies(shared, "dead") == ["bad"]
+
+
+def test_redrive_policy_is_described_as_it_was_put(shared: boto3.Session) -> None:
+    dead = queue(shared, "dead")
+    redrive = f'{{"deadLetterTargetArn":"{dead}","maxReceiveCount":2}}'
+    queue(shared, "work", None, RedrivePolicy=redrive)
+    for name, expected in (("work", redrive), ("dead", None)):
+        described = shared.client("sqs").get_queue_attributes(QueueUrl=url(shared, name), AttributeNames=["All"])
+        assert described["Attributes"].get("RedrivePolicy") == expected
 
 
 def test_disabled_mapping_does_nothing(aws: LocalAws, shared: boto3.Session) -> None:

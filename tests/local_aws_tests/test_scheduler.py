@@ -195,6 +195,12 @@ def test_throttled_delivery_is_retried(aws: LocalAws, shared: boto3.Session) -> 
     assert bodies(shared, "target") == ["hello"]
 
 
+def test_group_has_tags(shared: boto3.Session) -> None:
+    scheduler = shared.client("scheduler")
+    scheduler.tag_resource(ResourceArn=GROUP, Tags=[{"Key": "team", "Value": "one"}])
+    assert scheduler.list_tags_for_resource(ResourceArn=GROUP)["Tags"] == [{"Key": "team", "Value": "one"}]
+
+
 def test_creator_needs_pass_role(aws: LocalAws, shared: boto3.Session) -> None:
     source = """
         import boto3
