@@ -1,0 +1,9 @@
+# What no example shows: an organization instead of listed accounts, and a key of one's own.
+
+module "ecr_cleanup" {
+  source = "../.."
+
+  workloads   = { organization_id = "o-a1b2c3d4e5" }
+  workload    = { recorder = {} }
+  kms_key_arn = "arn:aws:kms:eu-central-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+}

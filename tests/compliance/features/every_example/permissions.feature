@@ -1,0 +1,74 @@
+Feature: Roles may do what they need and nothing else
+
+  @noskip
+  Scenario: No permission covers a whole service
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    Then it must have Action
+    And its value must not match the ".*\*.*" regex
+
+  @noskip
+  Scenario: No permission is on everything, except where AWS has nothing to name
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    When its Sid is not "^(WriteTraces|ListAccountsOfTheOrganization)$" regex
+    Then it must have Resource
+    And its value must not match the "^\*$" regex
+
+  @noskip
+  Scenario: The statements on everything hold nothing but what they are named for
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    When its Sid is "^(WriteTraces|ListAccountsOfTheOrganization)$" regex
+    Then it must have Action
+    And its value must match the "^(xray:Put(TraceSegments|TelemetryRecords)|organizations:ListAccounts)$" regex
+
+  @noskip
+  Scenario: Images are deleted only in repositories that opted in
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    When its Action is "^ecr:.*Delete.*$" regex
+    Then it must have Condition
+    Then it must have StringEquals
+    Then it must have aws:ResourceTag/ecr-cleanup
+    And its value must match the "^enabled$" regex
+
+  @noskip
+  Scenario: Roles are passed to EventBridge Scheduler only
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    When its Action is "^iam:PassRole$" regex
+    Then it must have Condition
+    Then it must have StringEquals
+    Then it must have iam:PassedToService
+    And its value must match the "^scheduler\.amazonaws\.com$" regex
+
+  @noskip
+  Scenario: Roles trust services, not accounts
+    Given I have aws_iam_role defined
+    Then it must have assume_role_policy
+    Then it must have Statement
+    Then it must have Principal
+    Then it must have Service
+    And its value must match the "^[a-z]+\.amazonaws\.com$" regex
+
+  @noskip
+  Scenario: Services take a role only on behalf of this account
+    Given I have aws_iam_role defined
+    When its name is not ".*-(schedule|run)-checks$" regex
+    Then it must have assume_role_policy
+    Then it must have Statement
+    Then it must have Condition
+    Then it must have StringEquals
+    Then it must have aws:SourceAccount
+    And its value must match the "^[0-9]{12}$" regex

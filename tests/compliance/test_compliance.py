@@ -1,0 +1,371 @@
+"""The plans of the examples keep the rules in features/, and every rule notices when it is broken.
+
+For each scenario there is a control: the plan is changed in the one point that the scenario is about, and it must fail
+and say why. Without that, a scenario that looks at nothing would pass for ever.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from terraform_tools import Terraform, copy_of_tree, terraform_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Json = dict[str, Any]
+
+HERE = Path(__file__).resolve().parent
+FEATURES = HERE / "features"
+CONFIGURATIONS = HERE / "configurations"
+
+# Which features are for which plans; an example is of the tree, the others are beside this file.
+EXAMPLES = ("single_account", "multi_account", "local")
+OTHERS = ("organization_with_key",)
+FEATURES_OF = {**dict.fromkeys(EXAMPLES, "every_example"), "organization_with_key": "organization_with_key"}
+
+SHARED = "module.ecr_cleanup.module.shared_account"
+WORKLOAD = "module.ecr_cleanup.module.workload_account[0]"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario of a feature file, as its text."""
+
+    title: str
+    text: str
+    features: str
+
+    def __str__(self) -> str:
+        return self.title
+
+
+def scenarios() -> Iterator[Scenario]:
+    for file in sorted(FEATURES.glob("*/*.feature")):
+        for text in file.read_text().split("\n\n")[1:]:
+            title = re.search("Scenario: (.*)", text)
+            assert title, f"{file.name}: {text}"
+            yield Scenario(title[1], text, file.parent.name)
+
+
+SCENARIOS = list(scenarios())
+
+
+class Plan:
+    """A plan as JSON, to be broken in one point."""
+
+    def __init__(self, plan: Json) -> None:
+        self.json = copy.deepcopy(plan)
+
+    def set(self, address: str, **values: object) -> None:
+        """Set attributes of a resource; None takes an attribute away."""
+        for resource in self._of(address):
+            for name, value in values.items():
+                resource[name] = value
+                if value is None:
+                    del resource[name]
+
+    def statements(self, address: str, change: Callable[[list[Json]], object], attribute: str = "policy") -> None:
+        """Change the statements of a policy."""
+        for resource in self._of(address):
+            document = json.loads(resource[attribute])
+            change(document["Statement"])
+            resource[attribute] = json.dumps(document)
+
+    def statement(self, address: str, sid: str, change: Callable[[Json], object], attribute: str = "policy") -> None:
+        """Change one statement of a policy."""
+
+        def change_it(statements: list[Json]) -> None:
+            (statement,) = [statement for statement in statements if statement["Sid"] == sid]
+            change(statement)
+
+        self.statements(address, change_it, attribute)
+
+    def _of(self, address: str) -> Iterator[Json]:
+        """The resource's attributes, in each place where a plan has them."""
+        found = [change["change"]["after"] for change in self.json["resource_changes"] if change["address"] == address]
+        modules = [self.json["planned_values"]["root_module"]]
+        while modules:
+            module = modules.pop()
+            found += [each["values"] for each in module.get("resources", []) if each["address"] == address]
+            modules += module.get("child_modules", [])
+        assert len(found) == 2, f"{address} is not in the plan"
+        return iter(found)
+
+
+@dataclass(frozen=True)
+class Control:
+    """How to break a plan so that one scenario must fail, and a part of what it must say then."""
+
+    break_it: Callable[[Plan], object]
+    says: str
+    plan: str = "single_account"
+
+
+RUN_CHECKS = f'{SHARED}.aws_iam_role_policy.function["run_checks"]'
+EVENTS = f'{SHARED}.aws_sqs_queue.this["events"]'
+EVENTS_DEAD_LETTER = f'{SHARED}.aws_sqs_queue.dead_letter["events"]'
+LEDGER = f"{SHARED}.aws_dynamodb_table.ledger"
+LOGS = f'{SHARED}.aws_cloudwatch_log_group.function["run_checks"]'
+BUS_POLICY = f"{SHARED}.aws_cloudwatch_event_bus_policy.this"
+RECORDER = f'{WORKLOAD}.aws_config_configuration_recorder.this["this"]'
+
+
+def with_any_rule(statement: Json) -> None:
+    statement["Condition"] = {"ArnEquals": {"aws:SourceArn": "arn:aws:events:eu-central-1:111111111111:rule/*"}}
+
+
+CONTROLS = {
+    "No permission covers a whole service": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "ReadImages", lambda it: it.update(Action=["ecr:*"])),
+        "It is set to ecr:*",
+    ),
+    "No permission is on everything, except where AWS has nothing to name": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "WriteLedger", lambda it: it.update(Resource=["*"])),
+        "Resource property in",
+    ),
+    "The statements on everything hold nothing but what they are named for": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "WriteTraces", lambda it: it["Action"].append("ecr:BatchDeleteImage")),
+        "It is set to ecr:BatchDeleteImage",
+    ),
+    "Images are deleted only in repositories that opted in": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "DeleteImagesOfOptedInRepositories", lambda it: it.pop("Condition")),
+        "does not have Condition property",
+    ),
+    "Roles are passed to EventBridge Scheduler only": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "GiveSchedulesTheirRole", lambda it: it.pop("Condition")),
+        "does not have Condition property",
+    ),
+    "Roles trust services, not accounts": Control(
+        lambda plan: plan.statement(
+            f"{WORKLOAD}.aws_iam_role.forward",
+            "RuleOfThisModule",
+            lambda it: it.update(Principal={"AWS": "*"}),
+            "assume_role_policy",
+        ),
+        f"{WORKLOAD}.aws_iam_role.forward (aws_iam_role) does not have Service property",
+    ),
+    "Services take a role only on behalf of this account": Control(
+        lambda plan: plan.statement(
+            f"{SHARED}.aws_iam_role.scheduler",
+            "SchedulesOfTheGroup",
+            lambda it: it.pop("Condition"),
+            "assume_role_policy",
+        ),
+        f"{SHARED}.aws_iam_role.scheduler (aws_iam_role) does not have Condition property",
+    ),
+    "The event bus is not open to everybody": Control(
+        lambda plan: plan.statement(
+            BUS_POLICY, "WorkloadAccountsPutEvents", lambda it: it.update(Principal={"AWS": "*"})
+        ),
+        "It is set to *",
+    ),
+    "The event bus takes events and nothing else": Control(
+        lambda plan: plan.statement(
+            BUS_POLICY, "WorkloadAccountsPutEvents", lambda it: it.update(Action=["events:PutEvents", "events:PutRule"])
+        ),
+        "It is set to events:PutRule",
+    ),
+    "Queues let in nobody but one rule": Control(
+        lambda plan: plan.statement(EVENTS, "RuleSendsMessages", with_any_rule),
+        "It is set to arn:aws:events:eu-central-1:111111111111:rule/*",
+    ),
+    "Queues let in nobody but EventBridge": Control(
+        lambda plan: plan.statement(EVENTS, "RuleSendsMessages", lambda it: it.update(Principal={"Service": "*"})),
+        "It is set to *",
+    ),
+    "Queues refuse requests without TLS": Control(
+        lambda plan: plan.statements(EVENTS, lambda them: them.pop(0)),
+        f"{EVENTS} (aws_sqs_queue) does not have aws:SecureTransport property",
+    ),
+    "Queues are encrypted": Control(
+        lambda plan: plan.set(EVENTS_DEAD_LETTER, sqs_managed_sse_enabled=False), "It is set to False"
+    ),
+    "Queues give up on a message after five times": Control(
+        lambda plan: plan.set(EVENTS, redrive_policy='{"deadLetterTargetArn": "any", "maxReceiveCount": 1000}'),
+        "It is set to 1000",
+    ),
+    "Queues have dead letters": Control(
+        lambda plan: plan.set(EVENTS, redrive_policy=None),
+        f"{EVENTS} (aws_sqs_queue) does not have redrive_policy property",
+    ),
+    "Dead letters are kept as long as SQS can": Control(
+        lambda plan: plan.set(EVENTS_DEAD_LETTER, message_retention_seconds=345600), "It is set to 345600"
+    ),
+    "Rule targets have dead letters": Control(
+        lambda plan: plan.set(f"{WORKLOAD}.aws_cloudwatch_event_target.event_bus", dead_letter_config=[]),
+        f"{WORKLOAD}.aws_cloudwatch_event_target.event_bus (aws_cloudwatch_event_target) does not have",
+    ),
+    "One bad message does not hold up its batch": Control(
+        lambda plan: plan.set(
+            f'{SHARED}.aws_lambda_event_source_mapping.this["run_checks"]', function_response_types=["Whatever"]
+        ),
+        "It is set to Whatever",
+    ),
+    "The ledger is encrypted": Control(
+        lambda plan: plan.set(LEDGER, server_side_encryption=[{"enabled": False}]), "It is set to False"
+    ),
+    "The ledger can be restored": Control(
+        lambda plan: plan.set(LEDGER, point_in_time_recovery=[{"enabled": False}]), "It is set to False"
+    ),
+    "Logs are kept for a while, not forever": Control(
+        lambda plan: plan.set(LOGS, retention_in_days=0), "0 is not more than 0"
+    ),
+    "Changes are recorded as they happen": Control(
+        lambda plan: plan.set(RECORDER, recording_mode=[{"recording_frequency": "DAILY"}]), "It is set to DAILY"
+    ),
+    "The bucket is private": Control(
+        lambda plan: plan.set(
+            f'{WORKLOAD}.aws_s3_bucket_public_access_block.recorder["this"]', restrict_public_buckets=False
+        ),
+        "It is set to False",
+    ),
+    "The bucket refuses requests without TLS": Control(
+        lambda plan: plan.statement(
+            f'{WORKLOAD}.aws_s3_bucket_policy.recorder["this"]', "DenyWithoutTls", lambda it: it.pop("Condition")
+        ),
+        "does not have aws:SecureTransport property",
+    ),
+    "The bucket is encrypted": Control(
+        lambda plan: plan.set(
+            f'{WORKLOAD}.aws_s3_bucket_server_side_encryption_configuration.recorder["this"]', rule=[]
+        ),
+        "does not have sse_algorithm property",
+    ),
+    "Queues use the key": Control(
+        lambda plan: plan.set(EVENTS, kms_master_key_id=None),
+        f"{EVENTS} (aws_sqs_queue) does not have kms_master_key_id property",
+        plan="organization_with_key",
+    ),
+    "Dead letters do not use the key": Control(
+        lambda plan: plan.set(EVENTS_DEAD_LETTER, sqs_managed_sse_enabled=False),
+        "It is set to False",
+        plan="organization_with_key",
+    ),
+    "The ledger uses the key": Control(
+        lambda plan: plan.set(LEDGER, server_side_encryption=[{"enabled": True, "kms_key_arn": "alias/aws/dynamodb"}]),
+        "It is set to alias/aws/dynamodb",
+        plan="organization_with_key",
+    ),
+    "Logs use the key": Control(
+        lambda plan: plan.set(LOGS, kms_key_id=None),
+        f"{LOGS} (aws_cloudwatch_log_group) does not have kms_key_id property",
+        plan="organization_with_key",
+    ),
+    "The environment of the functions uses the key": Control(
+        lambda plan: plan.set(f'{SHARED}.aws_lambda_function.this["run_checks"]', kms_key_arn=""),
+        "kms_key_arn property in",
+        plan="organization_with_key",
+    ),
+    "The event bus is not open to everybody in the world": Control(
+        lambda plan: plan.statement(BUS_POLICY, "WorkloadAccountsPutEvents", lambda it: it.pop("Condition")),
+        "does not have Condition property",
+        plan="organization_with_key",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Json]:
+    """The plans of all configurations, made for accounts that have nothing yet."""
+    tree = copy_of_tree(tmp_path_factory.mktemp("compliance") / "tree")
+    directories = {name: tree / "examples" / name for name in EXAMPLES}
+    for name in OTHERS:
+        directories[name] = tree / "configurations" / name
+        directories[name].mkdir(parents=True)
+        (directories[name] / "main.tf").write_text((CONFIGURATIONS / name / "main.tf").read_text())
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = terraform_environment(
+        tree,
+        {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_REGION": "eu-central-1",
+            "TF_VAR_recorder": "true",
+            "TF_VAR_shared_account_id": "111111111111",
+            "TF_VAR_production_account_id": "222222222222",
+            "TF_VAR_development_account_id": "333333333333",
+        },
+    )
+    try:
+        made = {}
+        for name, directory in directories.items():
+            terraform = Terraform(directory, environment)
+            terraform.init()
+            terraform.plan(out=directory / "out.tfplan")
+            made[name] = terraform.show_json(directory / "out.tfplan")
+        return made
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of terraform-compliance ended, and what it printed."""
+
+    passed: bool
+    output: str
+
+
+@pytest.fixture(scope="module")
+def outcomes(plans: Mapping[str, Json], tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
+    """All runs, made at once: of all features over each plan by its name, of one over a broken plan by its title."""
+    directory = tmp_path_factory.mktemp("runs")
+    jobs: dict[str, dict[str, str]] = {}
+    for name, plan in plans.items():
+        file = directory / f"{name}.json"
+        file.write_text(json.dumps(plan))
+        jobs[name] = {"features": str(FEATURES / FEATURES_OF[name]), "plan": str(file)}
+    for number, scenario in enumerate(SCENARIOS):
+        if control := CONTROLS.get(scenario.title):
+            broken = Plan(plans[control.plan])
+            control.break_it(broken)
+            features = directory / f"features_{number}"
+            features.mkdir()
+            (features / "one.feature").write_text(f"Feature: One scenario\n\n{scenario.text}\n")
+            file = directory / f"broken_{number}.json"
+            file.write_text(json.dumps(broken.json))
+            jobs[scenario.title] = {"features": str(features), "plan": str(file)}
+    ended = subprocess.run(
+        [sys.executable, HERE / "run_features.py"],
+        input=json.dumps(list(jobs.values())),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return {
+        name: Outcome(result["exit_code"] == 0, re.sub(r"\x1b\[[0-9;]*m", "", result["output"]))
+        for name, result in zip(jobs, json.loads(ended.stdout), strict=True)
+    }
+
+
+@pytest.mark.parametrize("name", FEATURES_OF)
+def test_plan_keeps_the_rules(name: str, outcomes: Mapping[str, Outcome]) -> None:
+    expected = sum(scenario.features == FEATURES_OF[name] for scenario in SCENARIOS)
+
+    assert outcomes[name].passed, outcomes[name].output
+    assert f"{expected} scenarios ({expected} passed)" in outcomes[name].output
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_scenario_fails_when_its_rule_is_broken(scenario: Scenario, outcomes: Mapping[str, Outcome]) -> None:
+    assert not outcomes[scenario.title].passed
+    assert CONTROLS[scenario.title].says in outcomes[scenario.title].output
+
+
+def test_every_scenario_must_find_something_and_has_a_control_of_its_own() -> None:
+    assert all("@noskip" in scenario.text for scenario in SCENARIOS)
+    assert sorted(CONTROLS) == sorted(scenario.title for scenario in SCENARIOS)
