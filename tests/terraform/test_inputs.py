@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from moto.server import ThreadedMotoServer
 
-from terraform_tools import Terraform, copy_of_tree, terraform_environment
+from terraform_tools import Terraform, TerraformError, copy_of_tree, terraform_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -137,3 +139,26 @@ def test_input(case: Case, said: Mapping[Case, list[str]]) -> None:
         assert said[case] == []
     else:
         assert any(case.message in message for message in said[case]), said[case]
+
+
+def test_single_account_must_expect_itself(tmp_path: Path) -> None:
+    tree = copy_of_tree(tmp_path / "tree")
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    credentials = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "eu-central-1"}
+    inputs = {
+        "TF_VAR_workloads": '{ account_ids = ["999999999999"], regions = ["eu-west-1"] }',
+        "TF_VAR_workload": "{}",
+    }
+    environment = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", **credentials, **inputs}
+    terraform = Terraform(tree, terraform_environment(tree, environment))
+    terraform.init()
+
+    with pytest.raises(TerraformError) as refused:
+        terraform.plan()
+    server.stop()
+
+    said = " ".join(str(refused.value).split())
+    assert 'workloads.account_ids must name this account too, such as ["123456789012"]' in said
+    assert 'workloads.regions must name this region too, such as ["eu-central-1"]' in said
