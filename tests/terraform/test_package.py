@@ -187,7 +187,7 @@ def test_says_what_to_do_where_there_is_no_python(fresh: Checkout, tmp_path: Pat
 
 
 def test_destroys_where_there_is_no_python(fresh: Checkout, tmp_path: Path) -> None:
-    without_python(fresh.terraform, tmp_path).destroy(ONLY_FUNCTIONS)
+    without_python(fresh.terraform, tmp_path).destroy()
 
     assert json.loads((fresh.terraform.directory / "terraform.tfstate").read_text())["resources"] == []
 
