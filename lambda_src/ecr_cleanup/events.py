@@ -48,8 +48,9 @@ class Change(Enum):
 class TaskDefinitionEvent:
     """What one event says.
 
-    `arn` is None where a registration was too large to carry the revision it made; `family_arn` is always there.
-    `images` are the image strings of all containers, None where the event was too large to carry them.
+    `arn` is None where a registration was too large to carry the revision it made; `family_arn` is always there, and
+    ends in `/?` where not even the family is known. `images` are the image strings of all containers, None where the
+    event was too large to carry them.
     """
 
     event_id: str
@@ -116,10 +117,9 @@ def _parse_api_call(
         raise EventError(f"the API call {name[:100]!r} is none of {', '.join(changes)} of ecs.amazonaws.com")
     if detail.get("errorCode"):
         return None
-    request = _mapping(detail.get("requestParameters"), '"requestParameters"')
-    # CloudTrail leaves responseElements out when they exceed 100 KB
+    # CloudTrail leaves each of the two out when it exceeds 100 KB
     # (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html).
-    response = detail.get("responseElements")
+    request, response = detail.get("requestParameters"), detail.get("responseElements")
     if response is not None:
         task_definition = _mapping(
             _mapping(response, '"responseElements"').get("taskDefinition"),
@@ -128,8 +128,12 @@ def _parse_api_call(
         arn = _arn(_text(task_definition, "taskDefinitionArn"), origin)
         images = _images(task_definition.get("containerDefinitions"), "image")
     elif changes[name] is Change.DEREGISTERED:
-        arn, images = _arn(_text(request, "taskDefinition"), origin), None
+        arn, images = _arn(_text(_mapping(request, '"requestParameters"'), "taskDefinition"), origin), None
+    elif request is None:
+        unknown = f"{origin.arn_prefix}?"
+        return TaskDefinitionEvent(event_id, origin.place, Change.REGISTERED, None, unknown, occurred_at, None)
     else:
+        request = _mapping(request, '"requestParameters"')
         family = _text(request, "family")
         if not _FAMILY_AND_REVISION.fullmatch(f"{family}:1"):
             raise EventError(f'"requestParameters.family" {family[:100]!r} is not the name of a family')

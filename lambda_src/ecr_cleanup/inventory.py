@@ -223,6 +223,22 @@ def overdue(
     ]
 
 
+def blindness_problems(
+    registrations: Iterable[Registration], *, max_lag: timedelta, now: datetime
+) -> list[TrustProblem]:
+    """The places in which something was registered of which nobody knows the images, until the aggregator must know."""
+    return [
+        TrustProblem(
+            registration.place,
+            f"a task definition was registered at {registration.registered_at:%Y-%m-%dT%H:%M:%SZ}, and its event was "
+            "too large to carry its images",
+            f"none needed: the aggregator is expected to show it within {max_lag}",
+        )
+        for registration in registrations
+        if not registration.references and now - registration.registered_at <= max_lag
+    ]
+
+
 def lag_problems(registrations: Iterable[Registration], *, max_lag: timedelta) -> list[TrustProblem]:
     """One problem per place in which registrations are overdue: its recorder lags, stopped or misses the type."""
     by_place: defaultdict[Place, list[str]] = defaultdict(list)

@@ -92,7 +92,8 @@ class CheckScheduler:
 
     def _registered(self, event: TaskDefinitionEvent) -> tuple[Outcome, tuple[ImageReferenceError, ...]]:
         references = self._ours(event.images or ())
-        if not references.readable:
+        # Where the event does not say which images were registered, that it does not is worth knowing.
+        if not references.readable and event.images is not None:
             return Outcome(event.change, {}), references.errors
         image_ids = self._registry.resolve(references.readable.values())
         if event.arn:

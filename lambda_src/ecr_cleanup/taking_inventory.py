@@ -14,6 +14,7 @@ from ecr_cleanup.inventory import (
     Registration,
     TrustProblem,
     absence_problems,
+    blindness_problems,
     build_inventory,
     lag_problems,
     overdue,
@@ -86,7 +87,8 @@ class InventoryTaker:
             )
             return [], Findings(problems=(problem,))
         return registrations, Findings(
-            tuple(usage for registration in registrations for usage in usages_of_registration(registration))
+            tuple(usage for registration in registrations for usage in usages_of_registration(registration)),
+            tuple(blindness_problems(registrations, max_lag=self.settings.max_registration_lag, now=now)),
         )
 
     def _read_aggregator(

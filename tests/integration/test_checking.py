@@ -205,6 +205,17 @@ def registration_overdue(bench: Bench) -> None:
     register(bench, minutes_ago=61, reference=f"{HOST}/other/app:v1")
 
 
+def registration_of_unknown_images(bench: Bench) -> None:
+    bench.ledger.record_nameless_registration(
+        ARN.rpartition("/")[0] + "/?",
+        "event-1",
+        DEV,
+        at=bench.clock.now - timedelta(minutes=5),
+        references=[],
+        image_ids=[],
+    )
+
+
 def aggregator_throttled(bench: Bench) -> None:
     bench.aggregator.error = aws_error()
 
@@ -234,6 +245,7 @@ UNTRUSTED = [
     (account_absent, "333333333333/eu-central-1: the aggregator holds nothing of it"),
     (region_absent, "222222222222/eu-west-1"),
     (registration_overdue, "222222222222/eu-central-1: 1 task definition(s) registered more than 1:00:00 ago"),
+    (registration_of_unknown_images, "333333333333/eu-central-1: a task definition was registered at"),
     (aggregator_throttled, "the aggregator ecr-cleanup could not be read: "),
     (organisation_denied, "the accounts of the organisation are not known"),
     (organisation_empty, "no account is expected"),

@@ -198,6 +198,12 @@ def test_a_registration_of_unknown_revision_counts_as_used(
     assert registration.image_ids == {image_id}
 
 
+def test_a_registration_of_unknown_images_is_known_all_the_same(scheduler: CheckScheduler, ledger: Ledger) -> None:
+    assert scheduler.take(event(Change.REGISTERED, arn=None)).images == {}
+    (registration,) = ledger.awaiting(now=AT)
+    assert (registration.place, registration.references) == (PROD, frozenset())
+
+
 @pytest.mark.parametrize("change", [Change.REGISTERED, Change.DEREGISTERED])
 def test_a_malformed_reference_to_the_registry_does_not_hold_up_the_others(
     scheduler: CheckScheduler, ecr: Pushed, ledger: Ledger, change: Change

@@ -11,6 +11,7 @@ from moto.core.model_instances import reset_model_data
 from local_aws import ecr
 from local_aws.behaviour import Behaviour, Faults
 from local_aws.config import Config
+from local_aws.dynamodb import make_transactions_cheap
 from local_aws.ecs import CloudTrail
 from local_aws.eventbridge import EventBridge
 from local_aws.functions import Functions, Invocation
@@ -54,6 +55,7 @@ class LocalAws:
         self._queues = Queues(self._world, self._functions)
         for owner, name, replacement in ecr.patches(self.behaviour.pull_record_interval):
             self._world.patches.set(owner, name, replacement)
+        make_transactions_cheap(self._world.patches)
         events = EventBridge(self._world, self._queues)
         self._scheduler = Scheduler(self._world, self._queues)
         self._cloudtrail = CloudTrail(self._world, events)

@@ -62,6 +62,13 @@ def test_an_event_from_the_future_happens_now() -> None:
     assert parsed.occurred_at == NOW
 
 
+def test_a_registration_too_large_for_anything_is_known_to_have_been_one() -> None:
+    event = parse(changed("cloudtrail_register_without_response_elements", "detail.requestParameters", None))
+    assert event is not None
+    assert (event.change, event.arn, event.images) == (Change.REGISTERED, None, None)
+    assert event.family_arn == "arn:aws:ecs:eu-central-1:222222222222:task-definition/?"
+
+
 def test_a_family_and_revision_becomes_an_arn_of_the_partition() -> None:
     event = copy.deepcopy(EVENTS["cloudtrail_deregister_without_response_elements"])
     event["region"] = "cn-north-1"
@@ -118,7 +125,12 @@ def test_an_event_speaks_only_for_its_own_account_and_region(name: str, path: st
         (DEREGISTER, "detail.eventName", "DeleteCluster", "'DeleteCluster' is none of"),
         (DEREGISTER, "detail.eventSource", "ec2.amazonaws.com", "of ecs.amazonaws.com"),
         (DEREGISTER, "detail.eventTime", "yesterday", "'yesterday' is not a time"),
-        (DEREGISTER, "detail.requestParameters", None, '"requestParameters" is NoneType'),
+        (
+            "cloudtrail_deregister_without_response_elements",
+            "detail.requestParameters",
+            None,
+            '"requestParameters" is NoneType',
+        ),
         (DEREGISTER, "detail.responseElements", {}, '"responseElements.taskDefinition" is NoneType'),
         (DEREGISTER, "detail.responseElements.taskDefinition.taskDefinitionArn", "app", "with its revision"),
         (

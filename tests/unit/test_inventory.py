@@ -14,6 +14,7 @@ from ecr_cleanup.inventory import (
     TaskDefinition,
     TrustProblem,
     absence_problems,
+    blindness_problems,
     build_inventory,
     lag_problems,
     overdue,
@@ -133,6 +134,14 @@ def test_a_registration_may_be_missing_from_the_aggregator_for_the_bounded_lag_o
 def test_a_registration_without_a_revision_cannot_be_expected() -> None:
     nameless = registration(600, arn="arn:aws:ecs:eu-central-1:222222222222:task-definition/app:?event")
     assert overdue([nameless], frozenset(), max_lag=LAG, now=NOW) == []
+
+
+def test_a_registration_of_unknown_images_is_a_problem_until_the_aggregator_must_show_it() -> None:
+    blind = registration(59, arn="arn:aws:ecs:eu-central-1:222222222222:task-definition/?:?event")
+    assert [problem.place for problem in blindness_problems([blind], max_lag=LAG, now=NOW)] == [PLACE]
+    assert blindness_problems([blind], max_lag=LAG, now=NOW + timedelta(minutes=2)) == []
+    seeing = Registration(ARN, PLACE, frozenset({f"{HOST}/team/app:v1"}), frozenset(), NOW)
+    assert blindness_problems([seeing], max_lag=LAG, now=NOW) == []
 
 
 def test_one_problem_per_place_with_an_example() -> None:

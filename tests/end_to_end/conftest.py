@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from end_to_end.installation import DEVELOPMENT, PRODUCTION, REGION, SHARED, Installation
+from local_aws import LocalAws
+from terraform_tools import Terraform, copy_of_tree, terraform_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+DEAD_LETTER_QUEUES = {
+    SHARED: ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter"),
+    PRODUCTION: ("forward-dead-letter",),
+    DEVELOPMENT: ("forward-dead-letter",),
+}
+
+
+@pytest.fixture(scope="session")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """`examples/local`, applied once for all tests; each test works in repositories and families of its own."""
+    directory = tmp_path_factory.mktemp("end_to_end")
+    with LocalAws(region=REGION) as aws:
+        for account in (SHARED, PRODUCTION, DEVELOPMENT):
+            aws.create_account(account)
+        environment = terraform_environment(directory, aws.terraform_environment(SHARED))
+        terraform = Terraform(copy_of_tree(directory / "tree") / "examples/local", environment)
+        terraform.init()
+        terraform.apply()
+        aws.run_until_idle()
+        yield Installation(aws, terraform)
+
+
+@pytest.fixture
+def installation(applied: Installation) -> Iterator[Installation]:
+    """The installation, with all faults off; by the end of a test no call was denied and nothing lost."""
+    with applied.watched() as watched:
+        yield applied
+    applied.aws.faults.clear()
+    assert watched.denied == []
+    assert applied.aws.lost_events == []
+    for account, queues in DEAD_LETTER_QUEUES.items():
+        for queue in queues:
+            assert applied.take_messages(queue, account) == [], queue
