@@ -203,8 +203,7 @@ def absence_problems(expected: Iterable[Place], recorded: frozenset[Place]) -> l
         TrustProblem(
             place,
             "the aggregator holds nothing of it",
-            "start a Config recorder there that records AWS::ECS::TaskDefinition and "
-            "AWS::Config::ConfigurationRecorder, or exempt it by name",
+            "start a Config recorder there that records AWS::ECS::TaskDefinition, or exempt it by name",
         )
         for place in sorted(set(expected) - recorded)
     ]

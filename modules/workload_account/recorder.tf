@@ -165,8 +165,8 @@ resource "aws_iam_role_policy" "recorder" {
   policy = data.aws_iam_policy_document.recorder.json
 }
 
-# https://docs.aws.amazon.com/config/latest/developerguide/iamrole-permissions.html, as the following one. Config is
-# documented to send the account, not an ARN.
+# https://docs.aws.amazon.com/config/latest/developerguide/iamrole-permissions.html, as the following one. The account is
+# condition enough: whoever else may use Config in it may also pass this role.
 data "aws_iam_policy_document" "recorder_trust" {
   statement {
     sid     = "ConfigOfThisAccount"
