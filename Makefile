@@ -30,10 +30,10 @@ lint: $(STAMP) ## ruff, mypy --strict and terraform fmt
 	@terraform fmt -check -recursive
 
 unit: $(STAMP) ## The fast tests only, with coverage
-	@$(RUN) -m pytest tests/unit --cov --cov-report=term
+	@$(RUN) -m pytest tests/unit tests/integration --numprocesses=2 --cov --cov-report=term
 
 test: lint ## Everything: lint, unit, integration, compliance and end to end
-	@$(RUN) -m pytest --cov --cov-report=term --durations=15
+	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term --durations=15
 
 clean: ## Remove what the targets above made
 	@rm -rf $(VENV) build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

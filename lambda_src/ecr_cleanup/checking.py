@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # One check takes some eight calls; with less time than this left, the next one might be cut short.
 _TIME_FOR_ONE_CHECK = timedelta(seconds=30)
 _USERS_AT_A_TIME = 100
+_REPORT_INTERVAL = timedelta(days=1)
 _NOT_READ_YET = (TrustProblem(None, "the inventory was not read yet", "read it"),)
 
 
@@ -179,7 +180,10 @@ class CheckRun:
 
     def _remove(self, check: Check, evidence: Evidence, decision: Decision) -> Answer:
         if self._settings.action is Action.REPORT:
-            return Answer(check, decision, evidence.image)
+            # Reported again and again: once the action is to delete, what was reported goes.
+            again = max(self._settings.grace_period, _REPORT_INTERVAL)
+            due = self._schedules.put(check.again(attempt=0), evidence.now + again, now=evidence.now)
+            return Answer(check, decision, evidence.image, next_check_at=due)
         evidence = self._look_again(evidence)
         decision = decide(evidence, self._policy)
         image = evidence.image

@@ -38,11 +38,14 @@ class Installation:
 
     aws: LocalAws
     terraform: Terraform
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count, repr=False)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     def client(self, service: str, account: str = SHARED) -> Any:
         """A client of an account's administrator."""
-        return self.aws.session(account).client(service)  # type: ignore[call-overload]
+        if (service, account) not in self._clients:
+            self._clients[service, account] = self.aws.session(account).client(service)  # type: ignore[call-overload]
+        return self._clients[service, account]
 
     # What teams do
 

@@ -46,6 +46,7 @@ class LocalAws:
         self._start_time = start
         self._port = port
         self.behaviour = behaviour or Behaviour()
+        self._sessions: dict[tuple[str, str | None], boto3.Session] = {}
 
     def __enter__(self) -> Self:
         BackendDict.reset()
@@ -136,6 +137,12 @@ class LocalAws:
 
     def session(self, account: str, region: str | None = None) -> boto3.Session:
         """A session of the account's administrator whose clients talk to this local AWS."""
+        # Each session reads the models of its services anew, which takes longer than most calls.
+        if (account, region) not in self._sessions:
+            self._sessions[account, region] = self._new_session(account, region)
+        return self._sessions[account, region]
+
+    def _new_session(self, account: str, region: str | None) -> boto3.Session:
         credentials = self._world.identity.admin_credentials(account)
         session = boto3.Session(
             aws_access_key_id=credentials.access_key,

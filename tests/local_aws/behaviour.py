@@ -86,7 +86,10 @@ class SourceFault:
 
 @dataclass
 class Faults:
-    """Faults that can be switched on and off. All are off at first; `clear` switches all off."""
+    """Faults that can be switched on and off. All are off at first; `clear` switches all off.
+
+    `keeps_completed_schedules` is not AWS's fault: it shows what happens if nobody asked for their removal.
+    """
 
     now: Callable[[], datetime]
     refusals: list[Refusal] = field(default_factory=list)
@@ -98,6 +101,7 @@ class Faults:
     duplicated_events: int = 0
     delayed_events: list[timedelta] = field(default_factory=list)
     duplicated_messages: dict[str, int] = field(default_factory=dict)
+    keeps_completed_schedules: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def throttle(

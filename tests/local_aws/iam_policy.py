@@ -249,8 +249,7 @@ def _principal_matches(statement: Statement, request: Request) -> bool:
     # Only a principal whose account, role and session are all listed is excepted from the deny.
     accounts = [name for name in excepted.aws if _is_account(name)]
     return not (
-        "*" in excepted.aws
-        or (any(_is(name, request) for name in accounts) and _arns(request) <= set(excepted.aws))
+        "*" in excepted.aws or (any(_is(name, request) for name in accounts) and _arns(request) <= set(excepted.aws))
     )
 
 
@@ -534,9 +533,7 @@ def _actions(entry: Mapping[str, Any], element: str, name: str) -> tuple[str, ..
     return None if actions is None else tuple(action.lower() for action in actions)
 
 
-def _strings(
-    entry: Mapping[str, Any], element: str, form: re.Pattern[str], name: str
-) -> tuple[str, ...] | None:
+def _strings(entry: Mapping[str, Any], element: str, form: re.Pattern[str], name: str) -> tuple[str, ...] | None:
     if element not in entry:
         return None
     values = entry[element]

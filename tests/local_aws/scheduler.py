@@ -183,7 +183,7 @@ class Scheduler:
         state.firing = self._world.agenda.at(due + late, fire)
 
     def _complete(self, backend: EventBridgeSchedulerBackend, schedule: Schedule, state: _State) -> None:
-        if schedule.action_after_completion != "DELETE":
+        if schedule.action_after_completion != "DELETE" or self._world.faults.keeps_completed_schedules:
             return
         state.completed = True
 
