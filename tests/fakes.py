@@ -49,6 +49,7 @@ class FakeAggregator:
     )
     recorded: set[Place] = field(default_factory=lambda: {PROD, DEV})
     error: Exception | None = None
+    counted: int | None = None
     reads: int = 0
 
     def show(self, arn: str, *images: str, place: Place = PROD, active: bool = True) -> None:
@@ -59,6 +60,9 @@ class FakeAggregator:
         if self.error:
             raise self.error
         return list(self.active.values())
+
+    def count_active_task_definitions(self) -> int:
+        return self.counted if self.counted is not None else len(self.active)
 
     def task_definitions(self, arns: Iterable[str]) -> dict[str, ShownTaskDefinition]:
         known = {arn: ShownTaskDefinition(td, "ACTIVE") for arn, td in self.active.items()} | {

@@ -48,7 +48,7 @@ class Check:
         """
         try:
             message = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckError(f"the message is not JSON: {error}") from None
         if not isinstance(message, dict) or message.get("version") != _VERSION:
             raise CheckError(f'the message is not an image deletion check: it has no "version": {_VERSION}')

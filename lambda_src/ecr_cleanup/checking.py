@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.taking_inventory import InventoryTaker
 
 # One check takes some eight calls; with less time than this left, the next one might be cut short.
-_TIME_FOR_ONE_CHECK = timedelta(seconds=30)
+_TIME_FOR_ONE_CHECK = timedelta(seconds=90)
 _USERS_AT_A_TIME = 100
 _REPORT_INTERVAL = timedelta(days=1)
 _NOT_READ_YET = (TrustProblem(None, "the inventory was not read yet", "read it"),)
@@ -141,6 +141,9 @@ class CheckRun:
         if self._time_left() < _TIME_FOR_ONE_CHECK:
             return self._postpone_for_trouble(check, "out_of_time", "the function's time was up before this check")
         record = self._records[check.image_id]
+        if record.removal_is_unfinished and check.image_id in looked.images:
+            # It was begun, and the image is still there: whoever removes it later, it was not that removal.
+            self._ledger.abandon_removal(check.image_id)
         evidence = Evidence(
             image_id=check.image_id,
             image=looked.images.get(check.image_id),
@@ -170,6 +173,9 @@ class CheckRun:
         if decision.verdict is Verdict.GONE and record and record.removal_is_unfinished:
             # A function removed it and did not live to tell.
             self._tell(check.image_id, record.removal)
+        if decision.rule == "in_use":
+            # Should the event of its deregistration never come, the grace period starts with what was seen here.
+            self._ledger.record_last_use(check.image_id, at=evidence.now)
         if decision.until:
             if evidence.last_used_at is None and decision.rule == "within_grace_period":
                 self._ledger.record_last_use(check.image_id, at=evidence.now)
@@ -181,8 +187,9 @@ class CheckRun:
     def _remove(self, check: Check, evidence: Evidence, decision: Decision) -> Answer:
         if self._settings.action is Action.REPORT:
             # Reported again and again: once the action is to delete, what was reported goes.
+            now = self._clock()
             again = max(self._settings.grace_period, _REPORT_INTERVAL)
-            due = self._schedules.put(check.again(attempt=0), evidence.now + again, now=evidence.now)
+            due = self._schedules.put(check.again(attempt=0), now + again, now=now)
             return Answer(check, decision, evidence.image, next_check_at=due)
         evidence = self._look_again(evidence)
         decision = decide(evidence, self._policy)
@@ -194,16 +201,13 @@ class CheckRun:
             self._ledger.begin_removal(image.id, last_used_at=evidence.last_used_at, at=self._clock(), removal=removal)
         except LedgerConflictError as error:
             return self._postpone_for_trouble(check, "used_again", str(error))
-        deletion = self._registry.delete(image.id)
-        if deletion is Deletion.DELETED:
-            self._tell(image.id, removal)
-            return Answer(check, decision, image, removed=True)
-        self._ledger.abandon_removal(image.id)
-        if deletion is Deletion.HELD_BY_AN_INDEX:
+        if self._registry.delete(image.id) is Deletion.HELD_BY_AN_INDEX:
+            self._ledger.abandon_removal(image.id)
             reason = "an image index of the repository still contains it"
             return Answer(check, Decision(Verdict.KEEP, "held_by_an_index", reason), image)
-        reason = "somebody else removed the image meanwhile"
-        return Answer(check, Decision(Verdict.GONE, "gone", reason), image)
+        # Not found is taken for removed: the first answer may have been lost, and the call was made again.
+        self._tell(image.id, removal)
+        return Answer(check, decision, image, removed=True)
 
     def _look_again(self, evidence: Evidence) -> Evidence:
         """The same evidence as it is right before the removal.

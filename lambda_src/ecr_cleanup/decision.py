@@ -122,19 +122,17 @@ def inventory_not_trusted(evidence: Evidence, _: Policy) -> Decision | None:
 
 def within_grace_period(evidence: Evidence, policy: Policy) -> Decision | None:
     """The image was used so recently that a rollback may still want it."""
-    # Without any known use, the grace period starts now: the image has been watched for no time at all.
-    last_used_at = evidence.last_used_at or evidence.now
-    until = last_used_at + policy.grace_period
+    if evidence.last_used_at is None or evidence.image is None:
+        # The image has been watched for no time at all.
+        reason = f"no use of it is known; it is watched for the grace period of {policy.grace_period} from now"
+        return Decision(Verdict.POSTPONE, "within_grace_period", reason, evidence.now + policy.grace_period)
+    # An event can come late, and be about a tag that has moved to a new image since.
+    since, what = max((evidence.last_used_at, "last used"), (evidence.image.pushed_at, "pushed"))
+    until = since + policy.grace_period
     if until <= evidence.now:
         return None
-    return Decision(
-        Verdict.POSTPONE,
-        "within_grace_period",
-        f"last used at {last_used_at:%Y-%m-%dT%H:%M:%SZ}, less than the grace period of {policy.grace_period} ago"
-        if evidence.last_used_at
-        else f"no use of it is known; it is watched for the grace period of {policy.grace_period} from now",
-        until,
-    )
+    reason = f"{what} at {since:%Y-%m-%dT%H:%M:%SZ}, less than the grace period of {policy.grace_period} ago"
+    return Decision(Verdict.POSTPONE, "within_grace_period", reason, until)
 
 
 RULES: tuple[Rule, ...] = (gone, not_opted_in, in_use, inventory_not_trusted, within_grace_period)

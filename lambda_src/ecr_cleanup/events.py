@@ -170,7 +170,8 @@ def _check_item(item: Mapping[str, Any], place: Place) -> None:
 def _state(item: Mapping[str, Any]) -> tuple[Change, tuple[str, ...] | None]:
     if item.get("configuration") is None:
         if str(item.get("configurationItemStatus")).startswith("ResourceDeleted"):
-            return Change.DEREGISTERED, None
+            # Only what is inactive can be deleted, so its images were told of before, and may be none of ours.
+            return Change.DEREGISTERED, ()
         raise EventError('the "configurationItem" has neither a "configuration" nor the status ResourceDeleted')
     configuration = _mapping(item["configuration"], '"configuration"')
     changes = {
@@ -226,6 +227,6 @@ def _time(mapping: Mapping[str, Any], key: str) -> datetime:
     text = _text(mapping, key)
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise EventError(f'"{key}" {text[:50]!r} is not a time such as 2030-01-31T12:00:00Z') from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -80,6 +80,8 @@ class Registration:
     references: frozenset[str]
     image_ids: frozenset[ImageId]
     registered_at: datetime
+    recorded_at: datetime
+    """When its event was handled, which may have been later."""
 
     @property
     def names_its_revision(self) -> bool:
@@ -235,6 +237,19 @@ def blindness_problems(
         )
         for registration in registrations
         if not registration.references and now - registration.registered_at <= max_lag
+    ]
+
+
+def incompleteness_problems(read: int, counted: int) -> list[TrustProblem]:
+    """What was read page by page while it changed, compared with a count made afterwards."""
+    if read >= counted:
+        return []
+    return [
+        TrustProblem(
+            None,
+            f"the aggregator counts {counted} ACTIVE task definitions, but only {read} were read",
+            "none needed: they changed while they were read, and are read again",
+        )
     ]
 
 

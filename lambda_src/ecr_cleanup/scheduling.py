@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import ImageReferenceError, ImagesUnknownError
 from ecr_cleanup.events import Change
-from ecr_cleanup.image_reference import ImageReference, parse_image_reference
+from ecr_cleanup.image_reference import parse_image_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.aws.scheduler import CheckSchedules
     from ecr_cleanup.events import TaskDefinitionEvent
     from ecr_cleanup.image import ImageId, Repository
+    from ecr_cleanup.image_reference import ImageReference
     from ecr_cleanup.settings import Settings
 
 
@@ -39,14 +42,6 @@ class Outcome:
         if self.change is not Change.DEREGISTERED:
             return []
         return [image_id for image_id, due in self.images.items() if due is None]
-
-
-@dataclass(frozen=True, slots=True)
-class _References:
-    """The image strings that name this installation's registry, and what is wrong with those that cannot be read."""
-
-    readable: Mapping[str, ImageReference]
-    errors: tuple[ImageReferenceError, ...]
 
 
 class CheckScheduler:
@@ -77,63 +72,65 @@ class CheckScheduler:
         """Do all that one event asks for.
 
         Raises:
-            ImageReferenceError: a reference names the registry but cannot be read; all others were taken care of.
+            ImageReferenceError: a reference names the registry but cannot be read.
             ImagesUnknownError: nobody knows the images of the task definition yet.
+
+        What can be done is done before anything is raised: an image of which something is wrong does not hold up the
+        others of the task definition.
         """
         if event.change is Change.UNCLEAR:
             event = self._look_up(event)
+        troubles: list[Exception] = []
         if event.change is Change.DEREGISTERED:
-            outcome, errors = self._deregistered(event)
+            outcome = self._deregistered(event, troubles)
         else:
-            outcome, errors = self._registered(event)
-        if errors:
-            raise errors[0]
+            outcome = self._registered(event, troubles)
+        if troubles:
+            raise troubles[0]
         return outcome
 
-    def _registered(self, event: TaskDefinitionEvent) -> tuple[Outcome, tuple[ImageReferenceError, ...]]:
-        references = self._ours(event.images or ())
+    def _registered(self, event: TaskDefinitionEvent, troubles: list[Exception]) -> Outcome:
+        references = self._ours(event.images or (), troubles)
         # Where the event does not say which images were registered, that it does not is worth knowing.
-        if not references.readable and event.images is not None:
-            return Outcome(event.change, {}), references.errors
-        image_ids = self._registry.resolve(references.readable.values())
+        if not references and event.images is not None:
+            return Outcome(event.change, {})
+        image_ids = self._resolve(references, troubles)
+        facts: dict[str, Any] = {
+            "at": event.occurred_at,
+            "references": references,
+            "image_ids": image_ids,
+            "now": self._clock(),
+        }
         if event.arn:
-            self._ledger.record_registration(
-                event.arn,
-                event.place,
-                at=event.occurred_at,
-                references=references.readable,
-                image_ids=image_ids,
-            )
+            self._ledger.record_registration(event.arn, event.place, **facts)
         else:
-            self._ledger.record_nameless_registration(
-                event.family_arn,
-                event.event_id,
-                event.place,
-                at=event.occurred_at,
-                references=references.readable,
-                image_ids=image_ids,
-            )
-        return Outcome(event.change, dict.fromkeys(sorted(image_ids))), references.errors
+            self._ledger.record_nameless_registration(event.family_arn, event.event_id, event.place, **facts)
+        for image_id in sorted(image_ids):
+            self._ledger.record_last_use(image_id, at=event.occurred_at)
+        return Outcome(event.change, dict.fromkeys(sorted(image_ids)))
 
-    def _deregistered(self, event: TaskDefinitionEvent) -> tuple[Outcome, tuple[ImageReferenceError, ...]]:
+    def _deregistered(self, event: TaskDefinitionEvent, troubles: list[Exception]) -> Outcome:
         arn = event.arn or event.family_arn
         known = self._ledger.task_definition(arn)
-        references = self._ours((*self._images_of(event, arn, known), *known.references))
-        if not references.readable:
-            return Outcome(event.change, {}), references.errors
+        references = self._ours((*self._images_of(event, arn, known), *known.references), troubles)
+        if not references:
+            return Outcome(event.change, {})
         image_ids = known.image_ids
         # Seen before, its images are those of then: tags may have moved on since.
-        if not (
-            known.deregistered_at
-            and known.deregistered_at >= event.occurred_at
-            and references.readable.keys() <= known.references
-        ):
-            image_ids |= self._registry.resolve(references.readable.values())
-        self._ledger.record_deregistration(
-            arn, at=event.occurred_at, references=references.readable, image_ids=image_ids
-        )
-        due = {image_id: self._schedule(image_id, arn, event.occurred_at) for image_id in sorted(image_ids)}
-        return Outcome(event.change, due), references.errors
+        if known.complete_at is None or known.complete_at < event.occurred_at:
+            unresolved: list[Exception] = []
+            image_ids |= self._resolve(references, unresolved)
+            self._ledger.record_deregistration(
+                arn, at=event.occurred_at, references=references, image_ids=image_ids, complete=not unresolved
+            )
+            troubles += unresolved
+        due: dict[ImageId, datetime | None] = {}
+        for image_id in sorted(image_ids):
+            try:
+                due[image_id] = self._schedule(image_id, arn, event.occurred_at)
+            except AWS_ERRORS as error:
+                troubles.append(error)
+        return Outcome(event.change, due)
 
     def _schedule(self, image_id: ImageId, arn: str, last_used_at: datetime) -> datetime | None:
         self._ledger.record_last_use(image_id, at=last_used_at)
@@ -141,6 +138,19 @@ class CheckScheduler:
             return None
         check = Check(image_id, f"{arn} was deregistered at {last_used_at:%Y-%m-%dT%H:%M:%SZ}")
         return self._schedules.put(check, last_used_at + self._settings.grace_period, now=self._clock())
+
+    def _resolve(self, references: Mapping[str, ImageReference], troubles: list[Exception]) -> frozenset[ImageId]:
+        """The images that references mean now, as far as their repositories can be read."""
+        by_repository: defaultdict[Repository, list[ImageReference]] = defaultdict(list)
+        for reference in references.values():
+            by_repository[reference.repository].append(reference)
+        image_ids: set[ImageId] = set()
+        for some in by_repository.values():
+            try:
+                image_ids |= self._registry.resolve(some)
+            except AWS_ERRORS as error:
+                troubles.append(error)
+        return frozenset(image_ids)
 
     def _images_of(self, event: TaskDefinitionEvent, arn: str, known: TaskDefinitionRecord) -> Iterable[str]:
         """The image strings of a deregistered task definition, from the event, the ledger or the aggregator."""
@@ -152,7 +162,7 @@ class CheckScheduler:
         if arn in shown:
             return shown[arn].task_definition.images
         # That it is inactive is known all the same.
-        self._ledger.record_deregistration(arn, at=event.occurred_at, references=(), image_ids=())
+        self._ledger.record_deregistration(arn, at=event.occurred_at, references=(), image_ids=(), complete=False)
         raise ImagesUnknownError(
             f"the event about {arn} carries no images, and neither the ledger nor the aggregator knows them (yet)"
         )
@@ -168,19 +178,19 @@ class CheckScheduler:
         change = Change.REGISTERED if shown[arn].status == "ACTIVE" else Change.DEREGISTERED
         return replace(event, change=change, images=shown[arn].task_definition.images)
 
-    def _ours(self, images: Iterable[str]) -> _References:
-        readable: dict[str, ImageReference] = {}
-        errors: list[ImageReferenceError] = []
+    def _ours(self, images: Iterable[str], troubles: list[Exception]) -> dict[str, ImageReference]:
+        """The image strings that name this installation's registry, with what they mean."""
+        ours: dict[str, ImageReference] = {}
         for image in images:
             try:
                 reference = parse_image_reference(image)
             except ImageReferenceError as error:
                 if image.strip().startswith(f"{self._settings.registry_id}."):
-                    errors.append(error)
+                    troubles.append(error)
                 continue
             if reference and self._settings.in_charge_of(reference.repository):
-                readable[image] = reference
-        return _References(readable, tuple(errors))
+                ours[image] = reference
+        return ours
 
     def _is_opted_in(self, repository: Repository) -> bool:
         if repository not in self._opted_in:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.errors import AggregatorError
+from ecr_cleanup.image_reference import parse_image_reference
 from ecr_cleanup.inventory import (
     Findings,
     Inventory,
@@ -16,6 +17,7 @@ from ecr_cleanup.inventory import (
     absence_problems,
     blindness_problems,
     build_inventory,
+    incompleteness_problems,
     lag_problems,
     overdue,
     source_problems,
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ecr_cleanup.aws.config import Aggregator
+    from ecr_cleanup.aws.ecr import Registry
     from ecr_cleanup.aws.ledger import Ledger
 
 # A function that decides right now may have read the aggregator before it showed a registration: the ledger keeps
 # speaking for it until every such function has ended (a Lambda function runs for 15 minutes at most).
 _FORGET_AFTER = timedelta(hours=1)
+# A recorder that stopped can leave any number behind; each query asks for ten, and the function has no time for all.
+_LOOKED_UP_AT_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class InventoryTaker:
     settings: CheckSettings
     aggregator: Aggregator
     ledger: Ledger
+    registry: Registry
     organization_account_ids: Callable[[], frozenset[str]]
 
     def take(self, now: datetime) -> Inventory:
@@ -100,6 +106,7 @@ class InventoryTaker:
             problems += absence_problems(expected, self.aggregator.recorded_places())
             definitions = self.aggregator.active_task_definitions()
             shown = frozenset(definition.arn for definition in definitions)
+            problems += incompleteness_problems(len(shown), self.aggregator.count_active_task_definitions())
             self._forget(registrations, shown, now)
             late = overdue(registrations, shown, max_lag=max_lag, now=now)
             late = [registration for registration in late if registration.place in expected]
@@ -116,7 +123,7 @@ class InventoryTaker:
 
     def _forget(self, registrations: Iterable[Registration], shown: frozenset[str], now: datetime) -> None:
         for registration in registrations:
-            if registration.arn in shown and now - registration.registered_at > _FORGET_AFTER:
+            if registration.arn in shown and now - registration.recorded_at > _FORGET_AFTER:
                 self.ledger.forget_awaiting(registration.arn)
 
     def _without_inactive(self, late: list[Registration], now: datetime) -> list[Registration]:
@@ -125,15 +132,14 @@ class InventoryTaker:
         One that it shows as inactive was deregistered and its event was lost. Nobody knows when, so its images count
         as used until now.
         """
-        shown = self.aggregator.task_definitions(registration.arn for registration in late)
+        shown = self.aggregator.task_definitions(registration.arn for registration in late[:_LOOKED_UP_AT_MOST])
         for registration in late:
             if registration.arn in shown and shown[registration.arn].status != "ACTIVE":
-                self.ledger.record_deregistration(
-                    registration.arn,
-                    at=now,
-                    references=registration.references,
-                    image_ids=registration.image_ids,
-                )
-                for image_id in sorted(registration.image_ids):
+                references = map(parse_image_reference, sorted(registration.references))
+                image_ids = registration.image_ids | self.registry.resolve(each for each in references if each)
+                for image_id in sorted(image_ids):
                     self.ledger.record_last_use(image_id, at=now)
+                self.ledger.record_deregistration(
+                    registration.arn, at=now, references=registration.references, image_ids=image_ids
+                )
         return [registration for registration in late if registration.arn not in shown]

@@ -24,6 +24,7 @@ resource "aws_sqs_queue" "this" {
   # Six times the function's timeout, as
   # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html advises.
   visibility_timeout_seconds = 6 * local.functions[each.value].timeout_seconds
+  message_retention_seconds  = 14 * 24 * 60 * 60
   sqs_managed_sse_enabled    = var.kms_key_arn == null ? true : null
   kms_master_key_id          = var.kms_key_arn
   policy                     = data.aws_iam_policy_document.queue[each.key].json

@@ -235,7 +235,8 @@ def test_others_hear_of_the_removal(installation: Installation) -> None:
     events, sqs = shared.client("events"), shared.client("sqs")
     url = sqs.create_queue(QueueName="listener")["QueueUrl"]
     queue = f"arn:aws:sqs:{REGION}:111111111111:listener"
-    pattern = json.dumps({"source": ["ecr-cleanup"], "detail-type": ["ECR Image Removed"]})
+    # Only the account tells a removal from what any workload account may put on the bus.
+    pattern = json.dumps({"source": ["ecr-cleanup"], "detail-type": ["ECR Image Removed"], "account": ["111111111111"]})
     rule = events.put_rule(Name="listener", EventBusName=PREFIX, EventPattern=pattern)["RuleArn"]
     policy = {
         "Version": "2012-10-17",

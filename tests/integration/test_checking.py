@@ -20,7 +20,7 @@ from fakes import DEV, HOST, PROD, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ecr_cleanup.aws.ledger import Ledger
     from ecr_cleanup.aws.scheduler import CheckSchedules
@@ -57,7 +57,13 @@ class Bench:
         self.settings = CheckSettings.from_environment(ENVIRONMENT | changes)
 
     def run(self) -> CheckRun:
-        taker = InventoryTaker(self.settings, self.aggregator, self.ledger, self.organization)  # type: ignore[arg-type]
+        taker = InventoryTaker(
+            self.settings,
+            self.aggregator,  # type: ignore[arg-type]
+            self.ledger,
+            self.ecr.registry,
+            self.organization,
+        )
         return CheckRun(
             self.settings,
             registry=self.ecr.registry,
@@ -106,10 +112,16 @@ def raises(error: Exception) -> Callable[..., Any]:
     return call
 
 
-def register(bench: Bench, *, arn: str = ARN, minutes_ago: float = 5, reference: str = REFERENCE) -> None:
-    bench.ledger.record_registration(
-        arn, PROD, at=bench.clock.now - timedelta(minutes=minutes_ago), references=[reference], image_ids=[]
-    )
+def register(
+    bench: Bench,
+    *,
+    arn: str = ARN,
+    minutes_ago: float = 5,
+    reference: str = REFERENCE,
+    handled_at: datetime | None = None,
+) -> None:
+    at = bench.clock.now - timedelta(minutes=minutes_ago)
+    bench.ledger.record_registration(arn, PROD, at=at, references=[reference], image_ids=[], now=handled_at or at)
 
 
 # What must not be removed
@@ -213,7 +225,12 @@ def registration_of_unknown_images(bench: Bench) -> None:
         at=bench.clock.now - timedelta(minutes=5),
         references=[],
         image_ids=[],
+        now=bench.clock.now,
     )
+
+
+def page_skipped(bench: Bench) -> None:
+    bench.aggregator.counted = 1
 
 
 def aggregator_throttled(bench: Bench) -> None:
@@ -246,6 +263,7 @@ UNTRUSTED = [
     (region_absent, "222222222222/eu-west-1"),
     (registration_overdue, "222222222222/eu-central-1: 1 task definition(s) registered more than 1:00:00 ago"),
     (registration_of_unknown_images, "333333333333/eu-central-1: a task definition was registered at"),
+    (page_skipped, "counts 1 ACTIVE task definitions, but only 0 were read"),
     (aggregator_throttled, "the aggregator ecr-cleanup could not be read: "),
     (organisation_denied, "the accounts of the organisation are not known"),
     (organisation_empty, "no account is expected"),
@@ -382,17 +400,49 @@ def test_a_use_that_ended_meanwhile_starts_the_grace_period_anew(bench: Bench, m
     assert bench.due() is not None
 
 
-def test_an_image_removed_by_somebody_else_meanwhile_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removal_whose_answer_was_lost_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = bench.ledger.begin_removal
 
-    def meanwhile(image_id: ImageId, **arguments: Any) -> None:
+    def then_the_first_attempt_takes_effect(image_id: ImageId, **arguments: Any) -> None:
         real(image_id, **arguments)
         bench.ecr.registry.delete(image_id)
 
-    monkeypatch.setattr(bench.ledger, "begin_removal", meanwhile)
-    answer = bench.answer()
-    assert (answer.decision.verdict, answer.removed) == (Verdict.GONE, False)
+    monkeypatch.setattr(bench.ledger, "begin_removal", then_the_first_attempt_takes_effect)
+    assert bench.answer().removed
+    assert [detail["digest"] for detail in bench.announced] == [bench.image_id.digest]
+
+
+def test_a_removal_that_was_refused_is_not_told_when_somebody_else_removes_the_image(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.ecr.client, "batch_delete_image", raises(aws_error("AccessDeniedException")))
+        bench.answer()
+    opted_out(bench)
+    assert bench.answer().decision.rule == "not_opted_in"
+    bench.ecr.registry.delete(bench.image_id)
+    assert bench.answer().decision.verdict is Verdict.GONE
     assert bench.announced == []
+
+
+def test_a_use_seen_by_a_check_starts_the_grace_period(bench: Bench) -> None:
+    bench.aggregator.show(ARN, REFERENCE)
+    assert bench.answer().decision.rule == "in_use"
+    # The aggregator knows of the deregistration, and its event does not come.
+    bench.aggregator.active.clear()
+    bench.clock.advance(hours=23)
+    assert bench.answer().decision.rule == "within_grace_period"
+    bench.clock.advance(hours=1)
+    assert bench.answer().removed
+
+
+def test_a_late_event_about_a_tag_that_moved_gives_the_new_image_its_grace_period(bench: Bench) -> None:
+    bench.clock.now = datetime.now(UTC) + timedelta(hours=1)
+    fresh = bench.ecr.push(bench.repository, "v1", content="fresh")
+    bench.ledger.record_last_use(fresh, at=bench.clock.now - 3 * DAY)
+    (answer,) = bench.check(fresh)
+    assert answer.decision.rule == "within_grace_period"
+    assert "pushed at" in answer.decision.reason
 
 
 def test_an_image_that_an_index_holds_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,6 +528,7 @@ def test_reports_only_where_that_is_the_action(bench: Bench) -> None:
     answer = bench.answer()
     assert (answer.decision.verdict, answer.removed) == (Verdict.REMOVE, False)
     assert bench.ecr.exists(bench.image_id)
+    assert bench.due() == answer.next_check_at == bench.clock.now + DAY
     assert bench.ledger.images([bench.image_id])[bench.image_id].removal_started_at is None
 
 
@@ -521,13 +572,37 @@ def test_what_the_aggregator_shows_is_forgotten_by_the_ledger_after_a_while(benc
     assert bench.ledger.awaiting(now=bench.clock.now) == []
 
 
-def test_a_lost_deregistration_is_learnt_from_the_aggregator(bench: Bench) -> None:
+def test_what_was_handled_late_is_forgotten_late(bench: Bench) -> None:
+    register(bench, minutes_ago=119, handled_at=bench.clock.now - timedelta(minutes=59))
+    bench.aggregator.show(ARN, REFERENCE)
+    bench.answer()
+    assert len(bench.ledger.awaiting(now=bench.clock.now)) == 1
+
+
+def test_a_stopped_recorder_costs_a_bounded_number_of_queries(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(150):
+        register(bench, arn=f"{ARN}{number}", minutes_ago=90)
+    asked: list[str] = []
+
+    def shows_none(arns: Iterable[str]) -> dict[str, Any]:
+        asked.extend(arns)
+        return {}
+
+    monkeypatch.setattr(bench.aggregator, "task_definitions", shows_none)
+    bench.ecr.push(bench.repository, "v2", content="v2")
+    assert len(bench.run().inventory.problems) == 1
+    assert len(asked) == 100
+
+
+@pytest.mark.parametrize("resolved", [True, False])
+def test_a_lost_deregistration_is_learnt_from_the_aggregator(bench: Bench, resolved: bool) -> None:
     bench.ledger.record_registration(
         ARN,
         PROD,
         at=bench.clock.now - timedelta(hours=2),
         references=[REFERENCE],
-        image_ids=[bench.image_id],
+        image_ids=[bench.image_id] if resolved else [],
+        now=bench.clock.now - timedelta(hours=2),
     )
     bench.aggregator.show(ARN, REFERENCE, active=False)
     # Nobody knows when it ended, so the grace period runs from now on.
@@ -545,6 +620,7 @@ def test_an_overdue_registration_that_appears_at_the_second_look_is_no_problem(
     register(bench, minutes_ago=90, reference=f"{HOST}/other/app:v1")
     bench.aggregator.show(ARN, f"{HOST}/other/app:v1")
     monkeypatch.setattr(bench.aggregator, "active_task_definitions", list)
+    bench.aggregator.counted = 0
     assert bench.answer().removed
 
 

@@ -113,6 +113,32 @@ def test_looks_task_definitions_up_in_queries_that_config_takes(stubbed: tuple[A
     assert arns[1] not in shown
 
 
+def test_counts(stubbed: tuple[Aggregator, Stubber]) -> None:
+    aggregator, stubber = stubbed
+    answer(stubber, {"COUNT(*)": 7})
+    assert aggregator.count_active_task_definitions() == 7
+    answer(stubber)
+    assert aggregator.count_active_task_definitions() == 0
+
+
+@pytest.mark.parametrize("row", ['{"COUNT(*)": "many"}', "{}", "not JSON"])
+def test_an_answer_that_cannot_be_read_is_an_error(stubbed: tuple[Aggregator, Stubber], row: str) -> None:
+    aggregator, stubber = stubbed
+    stubber.add_response("select_aggregate_resource_config", {"Results": [row]})
+    with pytest.raises(AggregatorError):
+        aggregator.count_active_task_definitions()
+
+
+@pytest.mark.parametrize("source", [{}, {"LastUpdateStatus": "PENDING"}])
+def test_a_status_that_cannot_be_read_is_an_error(stubbed: tuple[Aggregator, Stubber], source: dict[str, str]) -> None:
+    aggregator, stubber = stubbed
+    known = {"SourceId": "222222222222", "SourceType": "ACCOUNT", "AwsRegion": "eu-central-1"}
+    answer = {"AggregatedSourceStatusList": [known | source]}
+    stubber.add_response("describe_configuration_aggregator_sources_status", answer)
+    with pytest.raises(AggregatorError, match="status of a source"):
+        aggregator.source_statuses()
+
+
 def test_asks_nothing_where_there_is_nothing_to_ask(stubbed: tuple[Aggregator, Stubber]) -> None:
     assert stubbed[0].task_definitions([]) == {}
 

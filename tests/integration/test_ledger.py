@@ -29,7 +29,7 @@ REFERENCE = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/team/app:v1"
 
 
 def register(ledger: Ledger, at: datetime = AT, arn: str = ARN) -> None:
-    ledger.record_registration(arn, PLACE, at=at, references=[REFERENCE], image_ids=[IMAGE])
+    ledger.record_registration(arn, PLACE, at=at, references=[REFERENCE], image_ids=[IMAGE], now=at)
 
 
 def deregister(ledger: Ledger, at: datetime = AT + HOUR, image_ids: tuple[ImageId, ...] = (IMAGE,)) -> None:
@@ -60,7 +60,7 @@ def test_a_deregistration_ends_it_for_good(ledger: Ledger) -> None:
     register(ledger)
     assert ledger.awaiting(now=AT) == []
     assert ledger.task_definition(ARN) == TaskDefinitionRecord(
-        AT, AT + HOUR, frozenset({REFERENCE}), frozenset({IMAGE})
+        AT, AT + HOUR, AT + HOUR, frozenset({REFERENCE}), frozenset({IMAGE})
     )
 
 
@@ -94,7 +94,9 @@ def test_a_deregistration_whose_registration_nobody_saw(ledger: Ledger) -> None:
 
 def test_a_registration_of_unknown_revision_counts_for_a_day(ledger: Ledger) -> None:
     for _ in range(2):
-        ledger.record_nameless_registration(FAMILY, "event-1", PLACE, at=AT, references=[REFERENCE], image_ids=[IMAGE])
+        ledger.record_nameless_registration(
+            FAMILY, "event-1", PLACE, at=AT, references=[REFERENCE], image_ids=[IMAGE], now=AT
+        )
     (registration,) = ledger.awaiting(now=AT + 23 * HOUR)
     assert not registration.names_its_revision
     assert registration.image_ids == {IMAGE}

@@ -113,6 +113,18 @@ def test_one_that_fired_and_vanishes_meanwhile_is_made_anew(
     assert stored()["ScheduleExpression"] == "at(2030-02-03T12:00:00)"
 
 
+def test_never_gives_up_with_nothing_pending(
+    schedules: CheckSchedules, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedules.put(CHECK, clock.now + DAY, now=clock.now)
+    real = schedules._due
+    answers = [None, None]
+    monkeypatch.setattr(schedules, "_due", lambda name: answers.pop() if answers else real(name))
+    clock.advance(hours=24)
+    assert schedules.put(CHECK, clock.now + DAY, now=clock.now) == clock.now + DAY
+    assert count() == 1
+
+
 def test_gives_up_loudly_where_others_keep_changing_it(
     schedules: CheckSchedules, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from ecr_cleanup.check import Check
 from ecr_cleanup.errors import ImageReferenceError, ImagesUnknownError
 from ecr_cleanup.events import Change, TaskDefinitionEvent
 from ecr_cleanup.scheduling import CheckScheduler
@@ -59,6 +62,7 @@ def test_a_registration_schedules_nothing(scheduler: CheckScheduler, ecr: Pushed
     outcome = scheduler.take(event(Change.REGISTERED, REFERENCE, "nginx:1"))
     assert outcome.images == {image_id: None}
     assert pending() == {}
+    assert ledger.images([image_id])[image_id].last_used_at == AT
     (registration,) = ledger.awaiting(now=AT)
     assert registration.references == {REFERENCE}
     assert registration.image_ids == {image_id}
@@ -202,6 +206,61 @@ def test_a_registration_of_unknown_images_is_known_all_the_same(scheduler: Check
     assert scheduler.take(event(Change.REGISTERED, arn=None)).images == {}
     (registration,) = ledger.awaiting(now=AT)
     assert (registration.place, registration.references) == (PROD, frozenset())
+
+
+@pytest.mark.parametrize("change", [Change.REGISTERED, Change.DEREGISTERED])
+def test_a_repository_that_cannot_be_read_does_not_hold_up_the_others(
+    scheduler: CheckScheduler, ecr: Pushed, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    healthy = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    denied = ecr.push(ecr.repository("denied/app", ecr_cleanup="enabled"), "v1")
+    real = ecr.registry.resolve
+
+    def refuse_one(references: Any) -> Any:
+        if any(reference.repository == denied.repository for reference in references):
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeImages")
+        return real(references)
+
+    both = (f"{HOST}/denied/app:v1", REFERENCE)
+    with monkeypatch.context() as patch:
+        patch.setattr(ecr.registry, "resolve", refuse_one)
+        with pytest.raises(ClientError):
+            scheduler.take(event(change, *both))
+    assert ledger.task_definition(ARN).references == set(both)
+    assert ledger.task_definition(ARN).image_ids == {healthy}
+    assert len(pending()) == (1 if change is Change.DEREGISTERED else 0)
+    # The event comes back, and this time all goes well.
+    outcome = scheduler.take(event(change, *both))
+    assert set(outcome.images) == {healthy, denied}
+    assert len(pending()) == (2 if change is Change.DEREGISTERED else 0)
+
+
+def test_an_opt_in_that_cannot_be_read_does_not_hold_up_the_others(
+    scheduler: CheckScheduler, ecr: Pushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    denied = ecr.push(ecr.repository("denied/app", ecr_cleanup="enabled"), "v1")
+    real = ecr.registry.repository_tags
+
+    def refuse_one(repository: Any) -> Any:
+        if repository == denied.repository:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, "ListTagsForResource")
+        return real(repository)
+
+    monkeypatch.setattr(ecr.registry, "repository_tags", refuse_one)
+    with pytest.raises(ClientError):
+        scheduler.take(event(Change.DEREGISTERED, f"{HOST}/denied/app:v1", REFERENCE))
+    assert list(pending()) == [Check(healthy, "test").schedule_name]
+
+
+def test_a_digest_that_never_existed_makes_no_schedule(scheduler: CheckScheduler, ecr: Pushed) -> None:
+    ecr.repository(ecr_cleanup="enabled")
+    outcome = scheduler.take(event(Change.DEREGISTERED, f"{HOST}/team/app@sha256:{'f' * 64}"))
+    assert (outcome.images, pending()) == ({}, {})
+
+
+def test_a_deleted_task_definition_of_others_is_nothing_to_us(scheduler: CheckScheduler) -> None:
+    assert scheduler.take(replace(event(Change.DEREGISTERED), images=())).images == {}
 
 
 @pytest.mark.parametrize("change", [Change.REGISTERED, Change.DEREGISTERED])

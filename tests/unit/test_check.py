@@ -41,6 +41,7 @@ def test_the_schedule_name_depends_on_the_image_alone() -> None:
     [
         ("", "not JSON"),
         ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("[]", 'no "version": 1'),
         ("null", 'no "version": 1'),
         (json.dumps({**GOOD, "version": 2}), 'no "version": 1'),

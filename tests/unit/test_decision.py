@@ -44,6 +44,9 @@ KEPT = {
     "last used a second less than the grace period ago": replace(
         UNUSED, last_used_at=NOW - timedelta(hours=24) + timedelta(seconds=1)
     ),
+    "pushed a second less than the grace period ago, whatever an event says": replace(
+        UNUSED, image=replace(IMAGE, pushed_at=NOW - timedelta(hours=24) + timedelta(seconds=1))
+    ),
     "last used in the future": replace(UNUSED, last_used_at=NOW + timedelta(hours=1)),
     "no use is known": replace(UNUSED, last_used_at=None),
 }

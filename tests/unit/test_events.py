@@ -38,7 +38,7 @@ def parse(event: object) -> TaskDefinitionEvent | None:
         ("cloudtrail_register_without_response_elements", Change.REGISTERED, None, IMAGES),
         ("config_task_definition_active", Change.REGISTERED, ARN, IMAGES),
         ("config_task_definition_inactive", Change.DEREGISTERED, ARN, IMAGES),
-        ("config_task_definition_deleted", Change.DEREGISTERED, ARN, None),
+        ("config_task_definition_deleted", Change.DEREGISTERED, ARN, ()),
         ("config_oversized", Change.UNCLEAR, ARN, None),
     ],
 )
@@ -125,6 +125,7 @@ def test_an_event_speaks_only_for_its_own_account_and_region(name: str, path: st
         (DEREGISTER, "detail.eventName", "DeleteCluster", "'DeleteCluster' is none of"),
         (DEREGISTER, "detail.eventSource", "ec2.amazonaws.com", "of ecs.amazonaws.com"),
         (DEREGISTER, "detail.eventTime", "yesterday", "'yesterday' is not a time"),
+        (DEREGISTER, "detail.eventTime", "0001-01-01T00:00:00+14:00", "is not a time"),
         (
             "cloudtrail_deregister_without_response_elements",
             "detail.requestParameters",

@@ -16,6 +16,7 @@ from ecr_cleanup.inventory import (
     absence_problems,
     blindness_problems,
     build_inventory,
+    incompleteness_problems,
     lag_problems,
     overdue,
     source_problems,
@@ -86,7 +87,7 @@ def test_is_not_used(reference: str, tags: tuple[str, ...]) -> None:
 
 def test_a_registration_uses_what_its_tag_meant_and_what_it_means_now() -> None:
     registration = Registration(
-        ARN, PLACE, frozenset({f"{HOST}/team/app:v1"}), frozenset({ImageId(REPOSITORY, DIGEST)}), NOW
+        ARN, PLACE, frozenset({f"{HOST}/team/app:v1"}), frozenset({ImageId(REPOSITORY, DIGEST)}), NOW, NOW
     )
     inventory = build_inventory([Findings(tuple(usages_of_registration(registration)))], read_at=NOW)
     assert [user.source for user in inventory.users_of(image())] == [Source.LEDGER]
@@ -121,7 +122,7 @@ def test_an_account_of_which_nothing_is_recorded_is_a_problem() -> None:
 
 
 def registration(minutes_ago: float, arn: str = ARN, place: Place = PLACE) -> Registration:
-    return Registration(arn, place, frozenset(), frozenset(), NOW - timedelta(minutes=minutes_ago))
+    return Registration(arn, place, frozenset(), frozenset(), NOW - timedelta(minutes=minutes_ago), NOW)
 
 
 def test_a_registration_may_be_missing_from_the_aggregator_for_the_bounded_lag_only() -> None:
@@ -140,8 +141,14 @@ def test_a_registration_of_unknown_images_is_a_problem_until_the_aggregator_must
     blind = registration(59, arn="arn:aws:ecs:eu-central-1:222222222222:task-definition/?:?event")
     assert [problem.place for problem in blindness_problems([blind], max_lag=LAG, now=NOW)] == [PLACE]
     assert blindness_problems([blind], max_lag=LAG, now=NOW + timedelta(minutes=2)) == []
-    seeing = Registration(ARN, PLACE, frozenset({f"{HOST}/team/app:v1"}), frozenset(), NOW)
+    seeing = Registration(ARN, PLACE, frozenset({f"{HOST}/team/app:v1"}), frozenset(), NOW, NOW)
     assert blindness_problems([seeing], max_lag=LAG, now=NOW) == []
+
+
+def test_fewer_read_than_counted_is_a_problem() -> None:
+    assert incompleteness_problems(7, 7) == incompleteness_problems(8, 7) == []
+    (problem,) = incompleteness_problems(6, 7)
+    assert "counts 7 ACTIVE task definitions, but only 6 were read" in str(problem)
 
 
 def test_one_problem_per_place_with_an_example() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/boto3/latest/guide/retries.html: standard mode backs off on throttling and
 # on transient errors; the batch as a whole is retried by the queue.
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=5, read_timeout=30)
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=15)
 
 
 def config_client() -> ConfigServiceClient:

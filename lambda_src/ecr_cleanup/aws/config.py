@@ -54,6 +54,16 @@ class Aggregator:
         )
         return [_shown(row).task_definition for row in rows]
 
+    def count_active_task_definitions(self) -> int:
+        """How many ACTIVE task definitions there are."""
+        rows = self._select(
+            f"SELECT COUNT(*) WHERE {_IS_TASK_DEFINITION} AND configuration.Status = 'ACTIVE'",
+        )
+        try:
+            return sum(int(row["COUNT(*)"]) for row in rows)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AggregatorError(f"a count of the aggregator cannot be read: {error}") from None
+
     def task_definitions(self, arns: Iterable[str]) -> dict[str, ShownTaskDefinition]:
         """Those of the task definitions that the aggregator shows, by ARN."""
         shown = {}
@@ -77,9 +87,13 @@ class Aggregator:
         statuses: dict[Place, SourceStatus] = {}
         for page in pages:
             for source in page["AggregatedSourceStatusList"]:
-                if "AwsRegion" in source and source.get("SourceType") != "ORGANIZATION":
+                if "AwsRegion" not in source or source.get("SourceType") == "ORGANIZATION":
+                    continue
+                try:
                     place = Place(source["SourceId"], source["AwsRegion"])
                     statuses[place] = SourceStatus(source["LastUpdateStatus"])
+                except (KeyError, ValueError) as error:
+                    raise AggregatorError(f"the status of a source of the aggregator cannot be read: {error}") from None
         return statuses
 
     def _select(self, expression: str) -> Iterator[Mapping[str, Any]]:
@@ -90,7 +104,10 @@ class Aggregator:
         )
         for page in pages:
             for text in page["Results"]:
-                yield json.loads(text)
+                try:
+                    yield json.loads(text)
+                except ValueError as error:
+                    raise AggregatorError(f"a row of the aggregator is not JSON: {error}") from None
 
 
 def _shown(row: Mapping[str, Any]) -> ShownTaskDefinition:

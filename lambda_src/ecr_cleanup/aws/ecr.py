@@ -54,17 +54,15 @@ class Registry:
 
     def resolve(self, references: Iterable[ImageReference]) -> frozenset[ImageId]:
         """The images that these references mean now. A reference to what does not exist means none."""
-        tags: defaultdict[Repository, set[str]] = defaultdict(set)
-        resolved: set[ImageId] = set()
+        wanted: defaultdict[Repository, set[tuple[str, str]]] = defaultdict(set)
         for reference in references:
-            if reference.image_id:
-                resolved.add(reference.image_id)
-            elif reference.tag:
-                tags[reference.repository].add(reference.tag)
-        for repository, some in tags.items():
-            details = self._describe(repository, [{"imageTag": tag} for tag in sorted(some)])
-            resolved.update(ImageId(repository, detail["imageDigest"]) for detail in details)
-        return frozenset(resolved)
+            digest_or_tag = ("imageDigest", reference.digest) if reference.digest else ("imageTag", reference.tag or "")
+            wanted[reference.repository].add(digest_or_tag)
+        return frozenset(
+            ImageId(repository, detail["imageDigest"])
+            for repository, some in wanted.items()
+            for detail in self._describe(repository, [_identifier(key, value) for key, value in sorted(some)])
+        )
 
     def repository_tags(self, repository: Repository) -> Mapping[str, str] | None:
         """The resource tags of a repository, or None if there is no such repository."""
@@ -126,6 +124,10 @@ class Registry:
             return self._describe_existing(repository, identifiers[:middle]) + self._describe_existing(
                 repository, identifiers[middle:]
             )
+
+
+def _identifier(key: str, value: str) -> ImageIdentifierTypeDef:
+    return {"imageDigest": value} if key == "imageDigest" else {"imageTag": value}
 
 
 def _image(repository: Repository, detail: ImageDetailTypeDef) -> Image:

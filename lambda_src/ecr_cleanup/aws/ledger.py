@@ -1,7 +1,7 @@
 """The ledger: the DynamoDB table of what events told and what was done.
 
     pk                        sk       what
-    TASK_DEFINITION#<arn>     STATE    registered_at, deregistered_at, references, images
+    TASK_DEFINITION#<arn>     STATE    registered_at, deregistered_at, complete_at, references, images
     AWAITING                  <arn>    registrations that the aggregator has not been seen to show yet
     IMAGE#<image id>          STATE    last_used_at, and of a removal: removal_started_at, removed_at, removal
 
@@ -47,6 +47,8 @@ class TaskDefinitionRecord:
 
     registered_at: datetime | None = None
     deregistered_at: datetime | None = None
+    complete_at: datetime | None = None
+    """As `deregistered_at`, once all its images of then are known."""
     references: frozenset[str] = frozenset()
     image_ids: frozenset[ImageId] = frozenset()
 
@@ -77,24 +79,26 @@ class Ledger:
         self._table = table_name
 
     def record_registration(
-        self, arn: str, place: Place, *, at: datetime, references: Iterable[str], image_ids: Iterable[ImageId]
+        self,
+        arn: str,
+        place: Place,
+        *,
+        at: datetime,
+        references: Iterable[str],
+        image_ids: Iterable[ImageId],
+        now: datetime,
     ) -> None:
         """A task definition is known from now on, and counts as used at once, unless it is deregistered already."""
         facts = _facts(references, image_ids)
         update = self._update_task_definition(arn, "registered_at", at, facts)
-        awaiting: Any = {
-            **_key(_AWAITING, arn),
-            "account": {"S": place.account},
-            "region": {"S": place.region},
-            "registered_at": {"S": _text(at)},
-            **facts,
-        }
+        awaiting = self._awaiting(arn, place, at, now, facts)
         fresh = "attribute_not_exists(registered_at) AND attribute_not_exists(deregistered_at)"
         put: TransactWriteItemTypeDef = {"Put": {"TableName": self._table, "Item": awaiting}}
         if not self._transact({**update, "ConditionExpression": fresh}, put):
-            # Known before, or the event came after that of the deregistration, which it then completes.
+            # Known before, or the event came after that of the deregistration, which it then completes. Or the images
+            # could not be found at the first attempt.
             late = "attribute_not_exists(registered_at) AND attribute_exists(deregistered_at)"
-            self._update_if(late, update)
+            self._update_if(f"({late}) OR attribute_not_exists(images)", update)
 
     def record_nameless_registration(
         self,
@@ -105,26 +109,31 @@ class Ledger:
         at: datetime,
         references: Iterable[str],
         image_ids: Iterable[ImageId],
+        now: datetime,
     ) -> None:
         """A task definition of unknown revision counts as used until the aggregator must have it."""
-        self._client.put_item(
-            TableName=self._table,
-            Item={
-                **_key(_AWAITING, f"{family_arn}:?{event_id}"),
-                "account": {"S": place.account},
-                "region": {"S": place.region},
-                "registered_at": {"S": _text(at)},
-                "expires_at": _expiry(at, _NAMELESS_LIFETIME),
-                **_facts(references, image_ids),
-            },
-        )
+        awaiting = self._awaiting(f"{family_arn}:?{event_id}", place, at, now, _facts(references, image_ids))
+        awaiting["expires_at"] = _expiry(at, _NAMELESS_LIFETIME)
+        self._client.put_item(TableName=self._table, Item=awaiting)
 
     def record_deregistration(
-        self, arn: str, *, at: datetime, references: Iterable[str], image_ids: Iterable[ImageId]
+        self,
+        arn: str,
+        *,
+        at: datetime,
+        references: Iterable[str],
+        image_ids: Iterable[ImageId],
+        complete: bool = True,
     ) -> None:
-        """A task definition is inactive for good, since `at` at the latest."""
+        """A task definition is inactive for good, since `at` at the latest.
+
+        `complete` says that its images are all known, so that a duplicate of the event need not look for them again.
+        """
         update = self._update_task_definition(arn, "deregistered_at", at, _facts(references, image_ids))
-        update["ConditionExpression"] = "attribute_not_exists(deregistered_at) OR deregistered_at < :at"
+        if complete:
+            update["UpdateExpression"] = update["UpdateExpression"].replace("SET ", "SET complete_at = :at, ", 1)
+        later = "attribute_not_exists(deregistered_at) OR deregistered_at < :at"
+        update["ConditionExpression"] = f"{later} OR (deregistered_at = :at AND attribute_not_exists(complete_at))"
         self._transact(update, {"Delete": {"TableName": self._table, "Key": _key(_AWAITING, arn)}})
 
     def task_definition(self, arn: str) -> TaskDefinitionRecord:
@@ -138,6 +147,7 @@ class Ledger:
             arn: TaskDefinitionRecord(
                 registered_at=_time(item, "registered_at"),
                 deregistered_at=_time(item, "deregistered_at"),
+                complete_at=_time(item, "complete_at"),
                 references=_set(item, "references"),
                 image_ids=frozenset(map(ImageId.parse, _set(item, "images"))),
             )
@@ -159,6 +169,7 @@ class Ledger:
                 references=_set(item, "references"),
                 image_ids=frozenset(map(ImageId.parse, _set(item, "images"))),
                 registered_at=_parse_time(item["registered_at"]["S"]),
+                recorded_at=_parse_time(item["recorded_at"]["S"]),
             )
             for page in pages
             for item in page["Items"]
@@ -238,6 +249,18 @@ class Ledger:
             Key=_key(f"IMAGE#{image_id}", _STATE),
             UpdateExpression="REMOVE removal_started_at, removal",
         )
+
+    def _awaiting(
+        self, arn: str, place: Place, at: datetime, now: datetime, facts: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        return {
+            **_key(_AWAITING, arn),
+            "account": {"S": place.account},
+            "region": {"S": place.region},
+            "registered_at": {"S": _text(at)},
+            "recorded_at": {"S": _text(now)},
+            **facts,
+        }
 
     def _update_task_definition(
         self, arn: str, moment: str, at: datetime, facts: Mapping[str, Mapping[str, Any]]

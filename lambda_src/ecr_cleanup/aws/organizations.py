@@ -18,5 +18,6 @@ def active_account_ids(client: OrganizationsClient) -> frozenset[str]:
         account["Id"]
         for page in client.get_paginator("list_accounts").paginate()
         for account in page["Accounts"]
-        if account["Status"] == "ACTIVE"
+        # `State` replaces `Status`. An account with neither is expected rather than overlooked.
+        if (account.get("State") or account.get("Status") or "ACTIVE") == "ACTIVE"
     )

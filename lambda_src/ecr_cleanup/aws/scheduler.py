@@ -55,6 +55,8 @@ class CheckSchedules:
             else:
                 # It fired, or is about to. Whatever were written into it could vanish with it.
                 self._delete(name)
+                if self._create(check, due):
+                    return due
         raise ScheduleConflictError(f"the schedule {name} of {check.image_id} kept changing")
 
     def _create(self, check: Check, due: datetime) -> bool:

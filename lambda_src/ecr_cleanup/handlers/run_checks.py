@@ -41,13 +41,15 @@ def _settings() -> CheckSettings:
 def _adapters() -> dict[str, Any]:
     settings = _settings()
     ledger = Ledger(clients.dynamodb_client(), settings.ledger_table_name)
+    registry = Registry(clients.ecr_clients(), settings.partition)
     return {
-        "registry": Registry(clients.ecr_clients(), settings.partition),
+        "registry": registry,
         "ledger": ledger,
         "inventory_taker": InventoryTaker(
             settings,
             Aggregator(clients.config_client(), settings.aggregator_name),
             ledger,
+            registry,
             lambda: active_account_ids(clients.organizations_client()),
         ),
         "schedules": CheckSchedules(clients.scheduler_client(), settings),

@@ -72,7 +72,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 def _decode(body: str) -> object:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         # The decoder's own message could be followed by a piece of the event.
         raise EventError("the message is not JSON") from None
 
