@@ -6,10 +6,10 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit clean
+.PHONY: help install demo lint unit test test-end-to-end test-others clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once; about a minute)"
@@ -32,8 +32,17 @@ lint: $(STAMP) ## ruff, mypy --strict and terraform fmt
 unit: $(STAMP) ## The fast tests only, with coverage
 	@$(RUN) -m pytest tests/unit tests/integration --numprocesses=2 --cov --cov-report=term
 
-test: lint ## Everything: lint, unit, integration, compliance and end to end
-	@$(RUN) -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term --durations=15
+test: lint ## Everything: lint, unit, integration, compliance and end to end (about ten minutes)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-end-to-end test-others
+
+# Two processes, since a local AWS owns the clock and moto of its process.
+test-end-to-end: $(STAMP)
+	@echo "Tests, end to end:"
+	@$(RUN) -m pytest tests/end_to_end --durations=10
+
+test-others: $(STAMP)
+	@echo "Tests, all others:"
+	@$(RUN) -m pytest --ignore=tests/end_to_end --cov --cov-report=term --durations=10
 
 clean: ## Remove what the targets above made
 	@rm -rf $(VENV) build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,7 +32,8 @@ locals {
   }
 }
 
-# Everything for which the provider uploads code is a trigger: the zip must be there then, even in a fresh checkout.
+# Everything for which the provider uploads code is a trigger: the zip must be there then, even in a fresh checkout. Only
+# where a function could not be created at all, the next fresh checkout must be told to build: -replace this resource.
 resource "terraform_data" "package" {
   count = var.lambda_package == null ? 1 : 0
 

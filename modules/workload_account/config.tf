@@ -1,4 +1,4 @@
-# Provider 6 prefers `authorized_aggregator_region`, which provider 5 does not know; both take `region`.
+# Provider 6 prefers `authorized_aws_region`, which provider 5 does not know; both take `region`.
 resource "aws_config_aggregate_authorization" "this" {
   count = var.authorize_aggregator ? 1 : 0
 

@@ -194,7 +194,13 @@ data "aws_iam_policy_document" "recorder" {
 
   statement {
     sid       = "DeliverHistory"
-    actions   = ["s3:PutObject"]
+    actions   = ["s3:PutObject", "s3:PutObjectAcl"]
     resources = ["${local.bucket_arn}/AWSLogs/${local.account_id}/Config/*"]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:x-amz-acl"
+      values   = ["bucket-owner-full-control"]
+    }
   }
 }

@@ -19,9 +19,12 @@ DEAD_LETTER_QUEUES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """`examples/local`, applied once for all tests; each test works in repositories and families of its own."""
+    """`examples/local`, applied once for all tests; each test works in repositories and families of its own.
+
+    Not longer than this package: while a local AWS runs, nothing else may use moto in this process.
+    """
     directory = tmp_path_factory.mktemp("end_to_end")
     with LocalAws(region=REGION) as aws:
         for account in (SHARED, PRODUCTION, DEVELOPMENT):
