@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -31,8 +32,12 @@ CONFIGURATIONS = HERE / "configurations"
 
 # Which features are for which plans; an example is of the tree, the others are beside this file.
 EXAMPLES = ("single_account", "multi_account", "local")
-OTHERS = ("organization_with_key",)
-FEATURES_OF = {**dict.fromkeys(EXAMPLES, "every_example"), "organization_with_key": "organization_with_key"}
+OTHERS = ("organization_with_key", "report")
+FEATURES_OF = {
+    **dict.fromkeys(EXAMPLES, ("every_configuration", "accounts", "without_key", "delete")),
+    "organization_with_key": ("every_configuration", "organization", "key", "delete"),
+    "report": ("every_configuration", "organization", "without_key"),
+}
 
 SHARED = "module.ecr_cleanup.module.shared_account"
 WORKLOAD = "module.ecr_cleanup.module.workload_account[0]"
@@ -40,7 +45,7 @@ WORKLOAD = "module.ecr_cleanup.module.workload_account[0]"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario of a feature file, as its text."""
+    """A scenario of a feature file, as its text, with the folder of that file."""
 
     title: str
     text: str
@@ -112,9 +117,11 @@ class Control:
     plan: str = "single_account"
 
 
+SCHEDULE_CHECKS = f'{SHARED}.aws_iam_role_policy.function["schedule_checks"]'
 RUN_CHECKS = f'{SHARED}.aws_iam_role_policy.function["run_checks"]'
 EVENTS = f'{SHARED}.aws_sqs_queue.this["events"]'
 EVENTS_DEAD_LETTER = f'{SHARED}.aws_sqs_queue.dead_letter["events"]'
+SCHEDULER = f"{SHARED}.aws_iam_role_policy.scheduler"
 LEDGER = f"{SHARED}.aws_dynamodb_table.ledger"
 LOGS = f'{SHARED}.aws_cloudwatch_log_group.function["run_checks"]'
 BUS_POLICY = f"{SHARED}.aws_cloudwatch_event_bus_policy.this"
@@ -131,8 +138,9 @@ CONTROLS = {
         "It is set to ecr:*",
     ),
     "No permission is on everything, except where AWS has nothing to name": Control(
-        lambda plan: plan.statement(RUN_CHECKS, "WriteLedger", lambda it: it.update(Resource=["*"])),
-        "Resource property in",
+        lambda plan: plan.statement(SCHEDULER, "EncryptChecks", lambda it: it.update(Resource="*")),
+        "'Resource': '*', 'Sid': 'EncryptChecks'} resource matches with",
+        plan="organization_with_key",
     ),
     "The statements on everything hold nothing but what they are named for": Control(
         lambda plan: plan.statement(RUN_CHECKS, "WriteTraces", lambda it: it["Action"].append("ecr:BatchDeleteImage")),
@@ -141,6 +149,17 @@ CONTROLS = {
     "Images are deleted only in repositories that opted in": Control(
         lambda plan: plan.statement(RUN_CHECKS, "DeleteImagesOfOptedInRepositories", lambda it: it.pop("Condition")),
         "does not have Condition property",
+    ),
+    "No other statement deletes images": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "ReadImages", lambda it: it["Action"].append("ecr:BatchDeleteImage")),
+        "It is set to ecr:BatchDeleteImage",
+        plan="organization_with_key",
+    ),
+    "Only run-checks may delete images": Control(
+        lambda plan: plan.statement(
+            SCHEDULE_CHECKS, "ReadImages", lambda it: it["Action"].append("ecr:BatchDeleteImage")
+        ),
+        "It is set to ecr:BatchDeleteImage",
     ),
     "Roles are passed to EventBridge Scheduler only": Control(
         lambda plan: plan.statement(RUN_CHECKS, "GiveSchedulesTheirRole", lambda it: it.pop("Condition")),
@@ -157,12 +176,13 @@ CONTROLS = {
     ),
     "Services take a role only on behalf of this account": Control(
         lambda plan: plan.statement(
-            f"{SHARED}.aws_iam_role.scheduler",
-            "SchedulesOfTheGroup",
+            f"{SHARED}.aws_iam_role.aggregator[0]",
+            "ConfigOfThisAccount",
             lambda it: it.pop("Condition"),
             "assume_role_policy",
         ),
-        f"{SHARED}.aws_iam_role.scheduler (aws_iam_role) does not have Condition property",
+        f"{SHARED}.aws_iam_role.aggregator[0] (aws_iam_role) does not have Condition property",
+        plan="organization_with_key",
     ),
     "The event bus is not open to everybody": Control(
         lambda plan: plan.statement(
@@ -267,6 +287,11 @@ CONTROLS = {
         "kms_key_arn property in",
         plan="organization_with_key",
     ),
+    "Roles may use this key and no other": Control(
+        lambda plan: plan.statement(SCHEDULER, "EncryptChecks", lambda it: it.update(Resource="arn:aws:kms:*:*:key/*")),
+        "It is set to arn:aws:kms:*:*:key/*",
+        plan="organization_with_key",
+    ),
     "The event bus is not open to everybody in the world": Control(
         lambda plan: plan.statement(BUS_POLICY, "WorkloadAccountsPutEvents", lambda it: it.pop("Condition")),
         "does not have Condition property",
@@ -328,7 +353,10 @@ def outcomes(plans: Mapping[str, Json], tmp_path_factory: pytest.TempPathFactory
     for name, plan in plans.items():
         file = directory / f"{name}.json"
         file.write_text(json.dumps(plan))
-        jobs[name] = {"features": str(FEATURES / FEATURES_OF[name]), "plan": str(file)}
+        features = directory / name
+        for folder in FEATURES_OF[name]:
+            shutil.copytree(FEATURES / folder, features / folder)
+        jobs[name] = {"features": str(features), "plan": str(file)}
     for number, scenario in enumerate(SCENARIOS):
         if control := CONTROLS.get(scenario.title):
             broken = Plan(plans[control.plan])
@@ -354,7 +382,7 @@ def outcomes(plans: Mapping[str, Json], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.mark.parametrize("name", FEATURES_OF)
 def test_plan_keeps_the_rules(name: str, outcomes: Mapping[str, Outcome]) -> None:
-    expected = sum(scenario.features == FEATURES_OF[name] for scenario in SCENARIOS)
+    expected = sum(scenario.features in FEATURES_OF[name] for scenario in SCENARIOS)
 
     assert outcomes[name].passed, outcomes[name].output
     assert f"{expected} scenarios ({expected} passed)" in outcomes[name].output
@@ -366,6 +394,20 @@ def test_scenario_fails_when_its_rule_is_broken(scenario: Scenario, outcomes: Ma
     assert CONTROLS[scenario.title].says in outcomes[scenario.title].output
 
 
+@pytest.mark.parametrize("name", FEATURES_OF)
+def test_nothing_names_the_deletion_of_images_but_one_role_where_it_was_asked_for(
+    name: str, plans: Mapping[str, Json]
+) -> None:
+    changes = plans[name]["resource_changes"]
+
+    found = [change["address"] for change in changes if "ecr:BatchDeleteImage" in json.dumps(change["change"])]
+
+    assert [address.partition("module.shared_account.")[2] for address in found] == (
+        [] if name == "report" else ['aws_iam_role_policy.function["run_checks"]']
+    )
+
+
 def test_every_scenario_must_find_something_and_has_a_control_of_its_own() -> None:
     assert all("@noskip" in scenario.text for scenario in SCENARIOS)
     assert sorted(CONTROLS) == sorted(scenario.title for scenario in SCENARIOS)
+    assert all(scenario.features in FEATURES_OF[CONTROLS[scenario.title].plan] for scenario in SCENARIOS)

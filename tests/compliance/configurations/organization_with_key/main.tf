@@ -6,4 +6,5 @@ module "ecr_cleanup" {
   workloads   = { organization_id = "o-a1b2c3d4e5" }
   workload    = { recorder = {} }
   kms_key_arn = "arn:aws:kms:eu-central-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  action      = "delete"
 }

@@ -32,3 +32,12 @@ Feature: A key of one's own encrypts everything but the dead letters
     Given I have aws_lambda_function defined
     Then it must have kms_key_arn
     And its value must match the "^arn:aws:kms:.*:key/.*$" regex
+
+  @noskip
+  Scenario: Roles may use this key and no other
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Sid is "^(DecryptMessagesLedgerAndEnvironment|EncryptChecks)$" regex
+    Then it must have Resource
+    And its value must match the "^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[^*]+$" regex

@@ -1,16 +1,6 @@
 Feature: Nobody else sends, nobody else reads, and nothing is lost
 
   @noskip
-  Scenario: The event bus is not open to everybody
-    Given I have aws_cloudwatch_event_bus_policy defined
-    Then it must have policy
-    Then it must have Statement
-    When its Effect is Allow
-    Then it must have Principal
-    Then it must have AWS
-    And its value must match the "^arn:aws:iam::[0-9]{12}:root$" regex
-
-  @noskip
   Scenario: The event bus takes events and nothing else
     Given I have aws_cloudwatch_event_bus_policy defined
     Then it must have policy
@@ -47,12 +37,6 @@ Feature: Nobody else sends, nobody else reads, and nothing is lost
     Then it must have Statement
     Then it must have aws:SecureTransport
     And its value must match the "^false$" regex
-
-  @noskip
-  Scenario: Queues are encrypted
-    Given I have aws_sqs_queue defined
-    Then it must have sqs_managed_sse_enabled
-    And its value must be true
 
   @noskip
   Scenario: Queues give up on a message after five times

@@ -30,16 +30,14 @@ Feature: Roles may do what they need and nothing else
     And its value must match the "^(xray:Put(TraceSegments|TelemetryRecords)|organizations:ListAccounts)$" regex
 
   @noskip
-  Scenario: Images are deleted only in repositories that opted in
+  Scenario: Only run-checks may delete images
     Given I have aws_iam_role_policy defined
+    When its role is not ".*-run-checks$" regex
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
-    When its Action is "^ecr:.*Delete.*$" regex
-    Then it must have Condition
-    Then it must have StringEquals
-    Then it must have aws:ResourceTag/ecr-cleanup
-    And its value must match the "^enabled$" regex
+    Then it must have Action
+    And its value must not match the "^ecr:.*Delete.*$" regex
 
   @noskip
   Scenario: Roles are passed to EventBridge Scheduler only

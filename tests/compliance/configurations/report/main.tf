@@ -1,0 +1,8 @@
+# What no example shows: without `action`, unused images are reported and nobody may delete them.
+
+module "ecr_cleanup" {
+  source = "../.."
+
+  workloads = { organization_id = "o-a1b2c3d4e5" }
+  workload  = { recorder = {} }
+}
