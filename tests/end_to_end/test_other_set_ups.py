@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 ELSEWHERE = "eu-west-1"
 
 
+def test_a_second_plan_finds_nothing_to_do(installation: Installation) -> None:
+    assert not installation.terraform.plan()
+
+
 @pytest.fixture
 def config_events(installation: Installation) -> Iterator[None]:
     installation.terraform.apply("-var=event_source=config")
