@@ -85,7 +85,10 @@ def test_whole_batch_comes_back_after_a_crash_or_an_unreadable_report(
     mapped(shared)
     send(shared, "work", "good", body)
     aws.advance(timedelta(seconds=70))
-    assert batches(aws) == [["good", body], ["good", body]]
+    first, *later = batches(aws)
+    assert first == ["good", body]
+    # They were received a moment after each other, so they need not come back together.
+    assert [message for batch in later for message in batch] == ["good", body]
 
 
 def test_report_is_ignored_unless_the_mapping_asks_for_it(aws: LocalAws, shared: boto3.Session) -> None:
