@@ -20,4 +20,15 @@ ENVIRONMENT = {
     "EXEMPT_ACCOUNTS": "",
     "MAX_REGISTRATION_LAG_MINUTES": "60",
     "EVENT_BUS_NAME": "ecr-cleanup",
+    "RESOURCE_TYPES": "AWS::AppRunner::Service,AWS::CodeBuild::Project,AWS::ECS::Service,AWS::ECS::TaskDefinition,"
+    "AWS::ECS::TaskSet,AWS::SageMaker::Model",
+    "FUNCTION_ROLE_ARN": "arn:aws:iam::111111111111:role/ecr-cleanup-run-checks",
+    "PROTECTED_TAG_PATTERNS": "",
+    "MINIMUM_AGE_DAYS": "14",
+    "PULLED_WITHIN_HOURS": "",
+    "NEVER_USED_PULLED_WITHIN_DAYS": "90",
+    "NEWEST_IMAGES": "1",
+    "TAGS_NEVER_MOVE": "false",
+    "REMOVALS_PER_DAY": "500",
+    "ARCHIVE_DAYS": "90",
 }

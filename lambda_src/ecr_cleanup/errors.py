@@ -4,12 +4,14 @@ EcrCleanupError
 ├── InputError                   something given is wrong; trying again does not help, a person must look
 │   ├── SettingsError            an environment variable
 │   ├── ImageReferenceError      an image reference that names an ECR host but is malformed
+│   ├── RepositoryTagError       a tag with which the owner of a repository steers
 │   ├── EventError               an event that is malformed or speaks for somebody else
 │   └── CheckError               a message in the check queue
 ├── ImagesUnknownError           nobody knows (yet) which images a task definition has; trying again may help
 ├── LedgerConflictError          the ledger changed while it was being read; trying again helps
 ├── ScheduleConflictError        a schedule kept changing while it was being put; trying again helps
 ├── DeletionRefusedError         the registry did not delete an image, for a reason of its own
+├── ManifestError                a manifest cannot be read, so nobody can say what belongs to the image
 ├── AggregatorError              the aggregator answered what cannot be understood
 └── AnnouncementError            the event bus refused an event
 """
@@ -31,6 +33,10 @@ class SettingsError(InputError):
 
 class ImageReferenceError(InputError):
     """An image reference names an ECR host but cannot be parsed."""
+
+
+class RepositoryTagError(InputError):
+    """A tag with which the owner of a repository steers makes no sense."""
 
 
 class EventError(InputError):
@@ -55,6 +61,10 @@ class ScheduleConflictError(EcrCleanupError):
 
 class DeletionRefusedError(EcrCleanupError):
     """The registry did not delete an image and gave a reason that nobody expected."""
+
+
+class ManifestError(EcrCleanupError):
+    """The manifest of an image cannot be had or understood."""
 
 
 class AggregatorError(EcrCleanupError):

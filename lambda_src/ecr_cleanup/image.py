@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,12 +61,24 @@ class ImageId:
         return cls(Repository(registry_id, region, name), digest)
 
 
+class ImageStatus(Enum):
+    """Whether an image can be pulled.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
+    """
+
+    ACTIVE = "ACTIVE"
+    ARCHIVED = "ARCHIVED"
+    ACTIVATING = "ACTIVATING"
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """An image as ECR describes it at one moment.
 
     `size_bytes` is ECR's own figure: compressed, layers shared with other images included, and for an index only
-    its largest child.
+    its largest child. `media_type` is the manifest's, `artifact_type` that of its configuration or the one that it
+    names; `subject` is the digest of the image that an artifact refers to. They are None where ECR does not say.
     """
 
     id: ImageId
@@ -73,3 +86,7 @@ class Image:
     size_bytes: int
     pushed_at: datetime
     last_pulled_at: datetime | None = None
+    media_type: str | None = None
+    artifact_type: str | None = None
+    subject: str | None = None
+    status: ImageStatus = ImageStatus.ACTIVE

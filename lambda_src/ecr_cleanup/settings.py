@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+")
 _NAME = re.compile(r"[0-9A-Za-z._/-]{1,256}")
+_RESOURCE_TYPE = re.compile(r"[A-Za-z0-9]+::[A-Za-z0-9]+::[A-Za-z0-9]+")
+# Tags as ECR allows them, and its wildcard:
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
+TAG_PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,128}")
+ECS_TYPES = ("AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::ECS::TaskSet")
 
 
 class Action(Enum):
     """What is done with an image that the verdict `remove` is for."""
 
     REPORT = "report"
+    ARCHIVE = "archive"
     DELETE = "delete"
 
 
@@ -97,6 +103,22 @@ class Settings:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Protections:
+    """What protects images that nobody uses.
+
+    `tag_patterns` have ECR's wildcard `*`. `minimum_age` (since push) and `never_used_pulled_within` are for images
+    without a known use. `pulled_within` is None for a grace period and a day. `newest` counts images of a repository.
+    """
+
+    tag_patterns: tuple[str, ...] = ()
+    minimum_age: timedelta = timedelta(days=14)
+    pulled_within: timedelta | None = None
+    never_used_pulled_within: timedelta = timedelta(days=90)
+    newest: int = 1
+    tags_never_move: bool = False
+
+
 @dataclass(frozen=True)
 class CheckSettings(Settings):
     """What `run_checks` needs to know on top.
@@ -108,12 +130,17 @@ class CheckSettings(Settings):
     workload_account_ids: frozenset[str] | None
     workload_regions: frozenset[str]
     exempt: frozenset[str]
+    resource_types: frozenset[str]
     max_registration_lag: timedelta
     event_bus_name: str
+    function_role_arn: str
+    protections: Protections
+    removals_per_day: int
+    archive_period: timedelta
 
-    def is_exempt(self, place: Place) -> bool:
-        """Whether the account, or this region of it, was exempted from having to be trusted."""
-        return place.account in self.exempt or str(place) in self.exempt
+    def is_exempt(self, place: Place, arn: str | None = None) -> bool:
+        """Whether the account, this region of it or this one resource was exempted from having to be known."""
+        return place.account in self.exempt or str(place) in self.exempt or arn in self.exempt
 
     @classmethod
     def _arguments(cls, env: _Environment) -> dict[str, Any]:
@@ -124,7 +151,11 @@ class CheckSettings(Settings):
                 "exactly one of WORKLOAD_ACCOUNT_IDS (such as 123456789012,210987654321) and "
                 'WORKLOAD_ORGANIZATION ("true") must be given: which accounts are expected to use the registry?'
             )
-        exempt = re.compile(rf"{ACCOUNT_ID.pattern}(?:/{REGION.pattern})?")
+        exempt = re.compile(rf"{ACCOUNT_ID.pattern}(?:/{REGION.pattern})?|{_ARN.pattern}")
+        types = env.list_of("RESOURCE_TYPES", _RESOURCE_TYPE, ",".join(ECS_TYPES))
+        if missing := set(ECS_TYPES) - set(types):
+            raise SettingsError(f"environment variable RESOURCE_TYPES lacks {', '.join(sorted(missing))}")
+        pulled_within = env.optional_number("PULLED_WITHIN_HOURS", 0, 8760)
         return {
             **super()._arguments(env),
             "action": Action(env.choice("ACTION", tuple(action.value for action in Action))),
@@ -133,8 +164,20 @@ class CheckSettings(Settings):
             "exempt": frozenset(
                 env.list_of("EXEMPT_ACCOUNTS", exempt, "123456789012,210987654321/eu-central-1", empty=True)
             ),
+            "resource_types": frozenset(types),
             "max_registration_lag": timedelta(minutes=env.number("MAX_REGISTRATION_LAG_MINUTES", 5, 1440)),
             "event_bus_name": env.matching("EVENT_BUS_NAME", _NAME, "the name of an event bus"),
+            "function_role_arn": env.matching("FUNCTION_ROLE_ARN", _ARN, "the ARN of an IAM role"),
+            "protections": Protections(
+                tag_patterns=tuple(env.list_of("PROTECTED_TAG_PATTERNS", TAG_PATTERN, "release-*,v1.*", empty=True)),
+                minimum_age=timedelta(days=env.number("MINIMUM_AGE_DAYS", 0, 3650)),
+                pulled_within=None if pulled_within is None else timedelta(hours=pulled_within),
+                never_used_pulled_within=timedelta(days=env.number("NEVER_USED_PULLED_WITHIN_DAYS", 0, 3650)),
+                newest=env.number("NEWEST_IMAGES", 0, 10000),
+                tags_never_move=env.choice("TAGS_NEVER_MOVE", ("true", "false")) == "true",
+            ),
+            "removals_per_day": env.number("REMOVALS_PER_DAY", 1, 100_000),
+            "archive_period": timedelta(days=env.number("ARCHIVE_DAYS", 1, 3650)),
         }
 
 
@@ -173,6 +216,9 @@ class _Environment:
                 f"environment variable {name} is {value[:50]!r}, but must be a whole number from {lowest} to {highest}"
             )
         return int(value)
+
+    def optional_number(self, name: str, lowest: int, highest: int) -> int | None:
+        return self.number(name, lowest, highest) if self._variables.get(name, "").strip() else None
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str | None = None) -> str:
         value = self.text(name, default)

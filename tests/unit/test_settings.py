@@ -50,7 +50,7 @@ def test_scheduling_needs_less() -> None:
         ("CHECK_QUEUE_ARN", "queue", "must be the ARN of an SQS queue"),
         ("SCHEDULE_DEAD_LETTER_QUEUE_ARN", "", "is missing"),
         ("AGGREGATOR_NAME", "", "is missing"),
-        ("ACTION", "purge", "ACTION is 'purge', but must be report or delete"),
+        ("ACTION", "purge", "ACTION is 'purge', but must be report or archive or delete"),
         ("ACTION", "", "ACTION is missing"),
         ("WORKLOAD_ACCOUNT_IDS", "22", "WORKLOAD_ACCOUNT_IDS has '22' in it"),
         ("WORKLOAD_ACCOUNT_IDS", "", "exactly one of WORKLOAD_ACCOUNT_IDS"),
