@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from moto.core.base_backend import BackendDict
@@ -54,10 +54,14 @@ class LocalAws:
         self._world = World(self.region, self.behaviour, self._start_time)
         self._functions = Functions(self._world)
         self._queues = Queues(self._world, self._functions)
-        for owner, name, replacement in ecr.patches(self.behaviour.pull_record_interval):
-            self._world.patches.set(owner, name, replacement)
         make_transactions_cheap(self._world.patches)
         events = EventBridge(self._world, self._queues)
+
+        def emit(account: str, region: str, detail: dict[str, Any]) -> None:
+            events.emit(account, region, "aws.ecr", "ECR Image Action", detail)
+
+        for owner, name, replacement in ecr.patches(self.behaviour, emit, self._world.identity.principal_arn):
+            self._world.patches.set(owner, name, replacement)
         self._scheduler = Scheduler(self._world, self._queues)
         self._cloudtrail = CloudTrail(self._world, events)
         self._config = Config(self._world, events)
@@ -177,6 +181,10 @@ class LocalAws:
     def stop_recording(self, account: str, region: str | None = None) -> None:
         """Stop the Config recorders of an account and region."""
         self._config.stop_recording(account, region or self.region)
+
+    def drop_image(self, account: str, repository: str, digest: str, region: str | None = None) -> None:
+        """Take an image out of its repository although an index may hold it, which no call of ECR's does."""
+        ecr.drop_image(account, region or self.region, repository, digest)
 
     def invocations(self, function: str | None = None) -> list[Invocation]:
         """The runs of a function (or of all), oldest first."""

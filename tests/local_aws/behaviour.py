@@ -20,7 +20,10 @@ class Behaviour:
     `records_deregistration_of_old_revisions`: whether Config records the deregistration of a revision that is not its
     family's latest.
     `records_stopping_of_recorder`: whether the recorder's own item says that it was stopped.
-    `pull_record_interval`: ECR records a pull only when its last record is at least this old; read at the start.
+    `pull_record_interval`: ECR records a pull only when its last record is at least this old.
+    `offers_pull_time_exclusions`: whether the region knows RegisterPullTimeUpdateExclusion and its sisters.
+    `retagging_emits_event`: whether ECR emits a push event if only a tag comes to an image that is there already.
+    `untagged_push_has_empty_tag`: whether the event of a push without a tag has an empty `image-tag`, or none.
     `event_delay`: from an API call until its event reaches the account's default bus.
     `schedule_spread`: a schedule fires up to this long after its time (AWS's precision is 60 s), by its name.
     `schedule_removal_delay`: how long after it fired a schedule with ActionAfterCompletion DELETE is still there.
@@ -34,6 +37,9 @@ class Behaviour:
     records_deregistration_of_old_revisions: bool = False
     records_stopping_of_recorder: bool = False
     pull_record_interval: timedelta = timedelta(hours=24)
+    offers_pull_time_exclusions: bool = True
+    retagging_emits_event: bool = True
+    untagged_push_has_empty_tag: bool = False
     event_delay: timedelta = timedelta()
     schedule_spread: timedelta = timedelta(seconds=60)
     schedule_removal_delay: timedelta = timedelta()

@@ -1,8 +1,9 @@
 """Amazon ECR as strict as AWS: what moto's ECR lacks or takes too easily.
 
 Pages, filters and the limits of one call; digests that are the hash of the manifest; tags that move and leave their
-old image untagged; indexes that hold on to their children; pull times, referrers and storage classes. Layers are not
-looked at: a manifest can be put without having uploaded them. A repository of another region does not exist.
+old image untagged; indexes that hold on to their children; pull times, referrers and storage classes; the events that
+ECR itself puts on the default bus. Layers are not looked at: a manifest can be put without having uploaded them. A
+repository of another region does not exist.
 """
 
 from __future__ import annotations
@@ -21,21 +22,31 @@ from typing import Any, TypeVar, cast
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.ecr.exceptions import ImageAlreadyExistsException, ImageNotFoundException, InvalidParameterException
-from moto.ecr.models import Image, Repository
+from moto.ecr.models import Image, Repository, ecr_backends
 from moto.ecr.responses import ECRResponse
+
+from local_aws.behaviour import Behaviour
 
 T = TypeVar("T")
 ImageId = Mapping[str, str]
 Handler = Callable[[ECRResponse], ActionResult]
+# Takes account, region and detail of an event of ECR's.
+Emit = Callable[[str, str, dict[str, Any]], None]
+# Gives the ARN of the role or user to whom an access key belongs.
+PrincipalOf = Callable[[str], str | None]
 
 _MAX_IDS = 100
 _DEFAULT_PAGE = 100
 _MAX_PAGE = 1000
 _MAX_REFERRERS = 50
+_DEFAULT_REFERRERS = 20
+_MAX_EXCLUSIONS = 100
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive_restore_image.html
 _RESTORE_TIME = timedelta(minutes=20)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PRINCIPAL = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\w+=,.@-]+(/[\w+=,.@-]+)*")
+_MAX_PRINCIPAL = 200
 _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -67,7 +78,7 @@ class StoredImage(Image):
         self.pushed_at = datetime.now(UTC)
         self.pulled_at: datetime | None = None
         self.archived_at: datetime | None = None
-        self.restore_started_at: datetime | None = None
+        self.active_from: datetime | None = None
 
     @property
     def children(self) -> list[str]:
@@ -93,21 +104,19 @@ class StoredImage(Image):
         """ACTIVE, ARCHIVED, or ACTIVATING while it is being restored."""
         if self.archived_at is None:
             return "ACTIVE"
-        if self.restore_started_at is None:
+        if self.active_from is None:
             return "ARCHIVED"
-        restored = datetime.now(UTC) >= self.restore_started_at + _RESTORE_TIME
-        return "ACTIVE" if restored else "ACTIVATING"
+        return "ACTIVE" if datetime.now(UTC) >= self.active_from else "ACTIVATING"
 
     def size(self, siblings: Mapping[str, StoredImage]) -> int:
-        """Bytes of configuration and layers; of an index, those of its largest child."""
+        """Bytes of configuration and layers; of an index, those of its largest child that is there."""
         if self.children:
-            return max(siblings[child].size(siblings) for child in self.children)
+            return max((siblings[child].size(siblings) for child in self.children if child in siblings), default=0)
         parts = [self.document.get("config") or {}, *self.document.get("layers", ())]
         return sum(part.get("size", 0) for part in parts)
 
     def detail(self, siblings: Mapping[str, StoredImage]) -> dict[str, Any]:
         """The image as DescribeImages shows it."""
-        restored_at = self.restore_started_at + _RESTORE_TIME if self.restore_started_at else None
         shown = {
             "registryId": self.registry_id,
             "repositoryName": self.repository_name,
@@ -121,30 +130,47 @@ class StoredImage(Image):
             "subjectManifestDigest": self.subject,
             "imageStatus": self.status,
             "lastArchivedAt": self.archived_at,
-            "lastActivatedAt": restored_at if self.status == "ACTIVE" else None,
+            "lastActivatedAt": self.active_from if self.status == "ACTIVE" else None,
         }
         return {name: value for name, value in shown.items() if value is not None}
 
 
-def patches(pull_record_interval: timedelta = timedelta(hours=24)) -> list[tuple[type, str, Any]]:
+def patches(
+    behaviour: Behaviour | None = None,
+    emit: Emit = lambda _account, _region, _detail: None,
+    principal_of: PrincipalOf = lambda _: None,
+) -> list[tuple[type, str, Any]]:
     """What to replace on moto's classes: class, attribute (some are new), replacement.
 
-    `pull_record_interval`: a pull is recorded only when the last record is at least this old. AWS promises no more than
-    24 hours: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
+    `emit` takes ECR's own events, `principal_of` tells who calls.
     """
+    behaviour = behaviour or Behaviour()
     handlers: dict[str, Handler] = {
         "describe_repositories": _describe_repositories,
         "describe_images": _describe_images,
         "list_images": _list_images,
-        "put_image": _put_image,
-        "batch_get_image": _batch_get_image(pull_record_interval),
-        "batch_delete_image": _batch_delete_image,
+        "put_image": _put_image(behaviour, emit),
+        "batch_get_image": _batch_get_image(behaviour, principal_of),
+        "batch_delete_image": _batch_delete_image(emit),
         "list_image_referrers": _list_image_referrers,
         "update_image_storage_class": _update_image_storage_class,
+        "register_pull_time_update_exclusion": _if_available(behaviour, _register_exclusion),
+        "deregister_pull_time_update_exclusion": _if_available(behaviour, _deregister_exclusion),
+        "list_pull_time_update_exclusions": _if_available(behaviour, _list_exclusions),
     }
     for name in ("list_tags_for_resource", "tag_resource", "untag_resource"):
         handlers[name] = _in_its_own_region(getattr(ECRResponse, name))
     return [(ECRResponse, name, _one_at_a_time(handler)) for name, handler in handlers.items()]
+
+
+def drop_image(account: str, region: str, repository: str, digest: str) -> None:
+    """Take an image out of its repository although an index holds it, which no call of ECR's does.
+
+    So an index comes to list what is not there, as one does that was copied or replicated in part.
+    """
+    images = ecr_backends[account][region].repositories[repository].images
+    with _LOCK:
+        images.remove(next(image for image in images if cast("StoredImage", image).digest == digest))
 
 
 def _one_at_a_time(handler: Handler) -> Handler:
@@ -293,10 +319,11 @@ def _image_id(digest: str, tag: str | None) -> dict[str, str]:
     return {"imageDigest": digest, "imageTag": tag} if tag else {"imageDigest": digest}
 
 
-def _batch_get_image(pull_record_interval: timedelta) -> Handler:
+def _batch_get_image(behaviour: Behaviour, principal_of: PrincipalOf) -> Handler:
     def handler(request: ECRResponse) -> ActionResult:
         images = _images(_repository(request))
         accepted = request._get_param("acceptedMediaTypes")
+        is_recorded = principal_of(request.get_access_key()) not in _exclusions(request)
         found = []
         failures = []
         for image_id in _image_ids(request):
@@ -306,7 +333,8 @@ def _batch_get_image(pull_record_interval: timedelta) -> Handler:
             elif image.status != "ACTIVE":
                 failures.append(_failure(image_id, "ImageInaccessible", "The image is not active"))
             else:
-                _record_pull(image, pull_record_interval)
+                if is_recorded:
+                    _record_pull(image, behaviour.pull_record_interval)
                 found.append(_manifest(image, image_id.get("imageTag")))
         return _answer(images=found, failures=failures)
 
@@ -314,6 +342,10 @@ def _batch_get_image(pull_record_interval: timedelta) -> Handler:
 
 
 def _record_pull(image: StoredImage, interval: timedelta) -> None:
+    """AWS promises no more than that the record is at most 24 hours old.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
+    """
     now = datetime.now(UTC)
     if image.pulled_at is None or now - image.pulled_at >= interval:
         image.pulled_at = now
@@ -358,7 +390,7 @@ def _list_image_referrers(request: ECRResponse) -> ActionResult:
         if image.subject == subject and status in ("ANY", image.status) and (not types or image.artifact_type in types)
     ]
     page, token = _page(
-        request, referrers, lambda image: (image.digest,), default=_MAX_REFERRERS, maximum=_MAX_REFERRERS
+        request, referrers, lambda image: (image.digest,), default=_DEFAULT_REFERRERS, maximum=_MAX_REFERRERS
     )
     return _answer(referrers=[_referrer(image) for image in page], nextToken=token)
 
@@ -378,10 +410,30 @@ def _referrer(image: StoredImage) -> dict[str, Any]:
 # Writing
 
 
-def _put_image(request: ECRResponse) -> ActionResult:
-    repository = _repository(request)
+def _put_image(behaviour: Behaviour, emit: Emit) -> Handler:
+    def handler(request: ECRResponse) -> ActionResult:
+        repository = _repository(request)
+        tag = request._get_param("imageTag")
+        image, is_new = _stored(request, repository, tag)
+        if is_new or behaviour.retagging_emits_event:
+            shown = {"image-tag": tag} if tag else {"image-tag": ""} if behaviour.untagged_push_has_empty_tag else {}
+            emit(repository.registry_id, request.region, _action("PUSH", repository, image.digest) | shown)
+        return _answer(image=_manifest(image, tag))
+
+    return handler
+
+
+def _action(kind: str, repository: Repository, digest: str) -> dict[str, Any]:
+    """The detail of an ECR Image Action.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html
+    """
+    return {"result": "SUCCESS", "repository-name": repository.name, "image-digest": digest, "action-type": kind}
+
+
+def _stored(request: ECRResponse, repository: Repository, tag: str | None) -> tuple[StoredImage, bool]:
+    """The image that was pushed, which has the tag now, and whether its content is new or comes from the archive."""
     images = _images(repository)
-    tag = request._get_param("imageTag")
     if tag is not None and not _TAG.fullmatch(tag):
         raise _invalid("imageTag", f"must satisfy regular expression '{_TAG.pattern}'")
     pushed = _pushed(request, repository)
@@ -394,10 +446,11 @@ def _put_image(request: ECRResponse) -> ActionResult:
         )
 
     image = images.get(pushed.digest)
-    if image is not None and (tag is None or tag in image.image_tags):
-        raise ImageAlreadyExistsException(repository.name, repository.registry_id, pushed.digest, tag)
-    holder = None if tag is None else _find(images.values(), {"imageTag": tag})
-    if holder is not None:
+    has_tag = image is not None and (tag is None or tag in image.image_tags)
+    if image is not None and has_tag and image.status == "ACTIVE":
+        raise ImageAlreadyExistsException(repository.name, repository.registry_id, pushed.digest, tag or "")
+    holder = None if tag is None or has_tag else _find(images.values(), {"imageTag": tag})
+    if holder is not None and tag is not None:
         if _is_immutable(repository, tag):
             raise EcrError(
                 "ImageTagAlreadyExistsException",
@@ -405,12 +458,16 @@ def _put_image(request: ECRResponse) -> ActionResult:
                 "overwritten because the tag is immutable.",
             )
         holder.remove_tag(tag)
+    is_new = image is None or image.status != "ACTIVE"
     if image is None:
         image = pushed
         repository.images.append(image)
-    if tag is not None:
+    elif is_new:
+        # Pushing restores at once: https://docs.aws.amazon.com/AmazonECR/latest/userguide/restore-image.html
+        image.active_from = datetime.now(UTC)
+    if tag is not None and not has_tag:
         image.update_tag(tag)
-    return _answer(image=_manifest(image, tag))
+    return image, is_new
 
 
 def _pushed(request: ECRResponse, repository: Repository) -> StoredImage:
@@ -438,17 +495,29 @@ def _is_immutable(repository: Repository, tag: str) -> bool:
     return repository.image_tag_mutability.startswith("IMMUTABLE") != excluded
 
 
-def _batch_delete_image(request: ECRResponse) -> ActionResult:
+def _batch_delete_image(emit: Emit) -> Handler:
+    def handler(request: ECRResponse) -> ActionResult:
+        repository = _repository(request)
+        deleted, failures = _deleted(request, repository)
+        for image_id in deleted:
+            tag = {"image-tag": image_id["imageTag"]} if "imageTag" in image_id else {}
+            detail = _action("DELETE", repository, image_id["imageDigest"]) | tag
+            emit(repository.registry_id, request.region, detail)
+        return _answer(imageIds=deleted, failures=failures)
+
+    return handler
+
+
+def _deleted(request: ECRResponse, repository: Repository) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
     """By tag the tag goes, and the image with its last one; by digest the image with all its tags.
 
     An image that an index holds when the call begins stays, even if the same call deletes the index: AWS does not
     say in which order it works.
     """
-    repository = _repository(request)
     images = _images(repository)
     parents = {child: image.digest for image in images.values() for child in image.children}
     deleted: list[dict[str, str]] = []
-    failures = []
+    failures: list[dict[str, Any]] = []
     for image_id in _image_ids(request):
         image = _find(images.values(), image_id)
         tag = image_id.get("imageTag")
@@ -464,7 +533,7 @@ def _batch_delete_image(request: ECRResponse) -> ActionResult:
             deleted += [_image_id(image.digest, each) for each in image.image_tags or [""]]
             repository.images.remove(image)
             del images[image.digest]
-    return _answer(imageIds=deleted, failures=failures)
+    return deleted, failures
 
 
 def _update_image_storage_class(request: ECRResponse) -> ActionResult:
@@ -481,15 +550,63 @@ def _update_image_storage_class(request: ECRResponse) -> ActionResult:
         )
     now = datetime.now(UTC)
     if target == "ARCHIVE":
-        image.archived_at, image.restore_started_at = now, None
+        image.archived_at, image.active_from = now, None
     else:
-        image.restore_started_at = now
+        image.active_from = now + _RESTORE_TIME
     return _answer(
         registryId=repository.registry_id,
         repositoryName=repository.name,
         imageId=_image_id(image.digest, image_id.get("imageTag")),
         imageStatus=image.status,
     )
+
+
+# Principals whose pulls are not recorded
+
+
+def _if_available(behaviour: Behaviour, handler: Handler) -> Handler:
+    def checked(request: ECRResponse) -> ActionResult:
+        if not behaviour.offers_pull_time_exclusions:
+            raise EcrError("UnknownOperationException", "")
+        return handler(request)
+
+    return checked
+
+
+def _exclusions(request: ECRResponse) -> dict[str, datetime]:
+    """The registry's principals with the time of their registration."""
+    exclusions: dict[str, datetime] = vars(request.ecr_backend).setdefault("pull_time_exclusions", {})
+    return exclusions
+
+
+def _register_exclusion(request: ECRResponse) -> ActionResult:
+    arn = _excluded_principal(request)
+    exclusions = _exclusions(request)
+    if arn in exclusions:
+        raise EcrError("ExclusionAlreadyExistsException", f"The exclusion of '{arn}' exists already.")
+    if len(exclusions) >= _MAX_EXCLUSIONS:
+        raise EcrError("LimitExceededException", f"A registry has at most {_MAX_EXCLUSIONS} exclusions.")
+    exclusions[arn] = datetime.now(UTC)
+    return _answer(principalArn=arn, createdAt=exclusions[arn])
+
+
+def _deregister_exclusion(request: ECRResponse) -> ActionResult:
+    arn = _excluded_principal(request)
+    if _exclusions(request).pop(arn, None) is None:
+        raise EcrError("ExclusionNotFoundException", f"There is no exclusion of '{arn}'.")
+    return _answer(principalArn=arn)
+
+
+def _list_exclusions(request: ECRResponse) -> ActionResult:
+    page, token = _page(request, _exclusions(request), lambda arn: (arn,))
+    return _answer(pullTimeUpdateExclusions=page, nextToken=token)
+
+
+def _excluded_principal(request: ECRResponse) -> str:
+    arn = str(request._get_param("principalArn"))
+    if len(arn) > _MAX_PRINCIPAL or not _PRINCIPAL.fullmatch(arn):
+        raise _invalid("principalArn", f"must satisfy regular expression '{_PRINCIPAL.pattern}'")
+    return arn
 
 
 def _in_its_own_region(original: Handler) -> Handler:

@@ -112,6 +112,11 @@ class Identity:
         """Who signs with this key."""
         return self._principals.get(access_key)
 
+    def principal_arn(self, access_key: str) -> str | None:
+        """The ARN of the role, or of the user, to whom this key belongs."""
+        principal = self.principal(access_key)
+        return (principal.role_arn or principal.arn) if principal else None
+
     def forget(self, access_key: str) -> None:
         """End a session."""
         self._principals.pop(access_key, None)

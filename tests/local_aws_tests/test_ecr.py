@@ -12,8 +12,18 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from local_aws import Behaviour
 from local_aws import ecr as strict_ecr
-from local_aws.images import push_image, push_index
+from local_aws.images import (
+    PullError,
+    pull,
+    push_build,
+    push_cache,
+    push_chart,
+    push_image,
+    push_index,
+    push_signature,
+)
 from local_aws.patches import Patches
 
 if TYPE_CHECKING:
@@ -491,7 +501,8 @@ def test_referrers_page(ecr: ECRClient) -> None:
     for _ in range(53):
         push_image(ecr, "web", subject=image, artifact_type="application/sbom")
     subject: Any = {"imageDigest": image}
-    first = ecr.list_image_referrers(repositoryName="web", subjectId=subject)
+    assert len(ecr.list_image_referrers(repositoryName="web", subjectId=subject)["referrers"]) == 20
+    first = ecr.list_image_referrers(repositoryName="web", subjectId=subject, maxResults=50)
     assert len(first["referrers"]) == 50
     rest = ecr.list_image_referrers(repositoryName="web", subjectId=subject, nextToken=first["nextToken"])
     assert len(rest["referrers"]) == 3
@@ -541,6 +552,144 @@ def test_storage_class_of_a_missing_image(ecr: ECRClient) -> None:
     assert code_of(error) == "ImageNotFoundException"
 
 
+def archive(ecr: ECRClient, digest: str) -> None:
+    ecr.update_image_storage_class(repositoryName="web", imageId={"imageDigest": digest}, targetStorageClass="ARCHIVE")
+
+
+def anything(ecr: ECRClient) -> dict[str, Any]:
+    """The images of any status, by digest."""
+    details = ecr.describe_images(repositoryName="web", filter={"imageStatus": "ANY"})["imageDetails"]
+    return {detail["imageDigest"]: dict(detail) for detail in details}
+
+
+@pytest.mark.parametrize("tags", [["v1"], ["v2"], []])
+def test_pushing_an_archived_image_restores_it_at_once(
+    ecr: ECRClient, clock: time_machine.Traveller, tags: list[str]
+) -> None:
+    digest = push_image(ecr, "web", ["v1"], content="same")
+    archive(ecr, digest)
+    clock.shift(timedelta(hours=1))
+    push_image(ecr, "web", tags, content="same")
+    assert stored(ecr) == {digest: sorted({"v1", *tags})}
+    shown = anything(ecr)[digest]
+    assert (shown["imageStatus"], shown["imagePushedAt"]) == ("ACTIVE", START)
+    assert shown["lastActivatedAt"] == START + timedelta(hours=1)
+    with pytest.raises(ClientError) as error:
+        push_image(ecr, "web", tags, content="same")
+    assert code_of(error) == "ImageAlreadyExistsException"
+
+
+def test_archived_child_of_an_active_index_cannot_be_pulled_and_the_index_can(ecr: ECRClient) -> None:
+    child = push_image(ecr, "web")
+    index = push_index(ecr, "web", ["v1"], children=[child])
+    assert pull(ecr, "web", "v1") == pull(ecr, "web", index) == child
+    archive(ecr, child)
+    assert ecr.batch_get_image(repositoryName="web", imageIds=by_tag("v1"))["images"]
+    with pytest.raises(PullError, match="ImageInaccessible"):
+        pull(ecr, "web", "v1")
+
+
+def test_archived_image_can_be_deleted_and_is_held_by_its_index_like_any_other(ecr: ECRClient) -> None:
+    child = push_image(ecr, "web")
+    index = push_index(ecr, "web", ["v1"], children=[child])
+    archive(ecr, child)
+    archive(ecr, index)
+    assert delete(ecr, {"imageDigest": child})[1] == [("ImageReferencedByManifestList", {"imageDigest": child})]
+    assert delete(ecr, {"imageDigest": index})[1] == []
+    assert delete(ecr, {"imageDigest": child})[1] == []
+    assert anything(ecr) == {}
+
+
+def test_index_whose_child_is_missing_is_described_and_not_pulled(ecr: ECRClient) -> None:
+    children = [push_image(ecr, "web", size=size) for size in (9_000, 7_000)]
+    whole = push_index(ecr, "web", ["whole"], children=children)
+    single = push_index(ecr, "web", ["single"], children=children[:1])
+    strict_ecr.drop_image("123456789012", "eu-central-1", "web", children[0])
+    assert detail(ecr, whole)["imageSizeInBytes"] == 7_000
+    assert detail(ecr, single)["imageSizeInBytes"] == 0
+    with pytest.raises(PullError, match="ImageNotFound"):
+        pull(ecr, "web", "whole")
+    assert delete(ecr, {"imageDigest": whole}, {"imageDigest": single})[1] == []
+    assert stored(ecr) == {children[1]: []}
+
+
+def test_kinds_of_artifacts(ecr: ECRClient) -> None:
+    image = push_image(ecr, "web", ["v1"])
+    chart, cache, signature = (
+        push_chart(ecr, "web", ["chart-1"]),
+        push_cache(ecr, "web", ["cache"]),
+        push_signature(ecr, "web", image),
+    )
+    types = {digest: shown["artifactMediaType"] for digest, shown in anything(ecr).items()}
+    assert types == {
+        image: "application/vnd.oci.image.config.v1+json",
+        chart: "application/vnd.cncf.helm.config.v1+json",
+        cache: "application/vnd.buildkit.cacheconfig.v0",
+        signature: "application/vnd.oci.image.config.v1+json",
+    }
+    assert stored(ecr)[signature] == [f"sha256-{image.removeprefix('sha256:')}.sig"]
+
+
+def test_build_has_an_attestation_beside_each_image(ecr: ECRClient) -> None:
+    index = push_build(ecr, "web", ["v1"])
+    (image,) = ecr.batch_get_image(repositoryName="web", imageIds=by_digest(index))["images"]
+    manifests = json.loads(image["imageManifest"])["manifests"]
+    platforms = [entry["platform"]["architecture"] for entry in manifests]
+    assert platforms == ["amd64", "arm64", "unknown", "unknown"]
+    assert stored(ecr) == {index: ["v1"]} | {entry["digest"]: [] for entry in manifests}
+    described = [entry["annotations"]["vnd.docker.reference.digest"] for entry in manifests[2:]]
+    assert described == [entry["digest"] for entry in manifests[:2]]
+    assert pull(ecr, "web", "v1") == manifests[0]["digest"]
+
+
+@pytest.mark.parametrize("image", ["v2", NOWHERE])
+def test_pull_of_what_is_not_there(ecr: ECRClient, image: str) -> None:
+    push_image(ecr, "web", ["v1"])
+    with pytest.raises(PullError, match="ImageNotFound"):
+        pull(ecr, "web", image)
+
+
+# Principals whose pulls are not recorded
+
+ROLE = "arn:aws:iam::123456789012:role/team/reader"
+
+
+def test_exclusions_are_registered_listed_and_deregistered(ecr: ECRClient) -> None:
+    assert ecr.register_pull_time_update_exclusion(principalArn=ROLE)["createdAt"] == START
+    with pytest.raises(ClientError) as error:
+        ecr.register_pull_time_update_exclusion(principalArn=ROLE)
+    assert code_of(error) == "ExclusionAlreadyExistsException"
+    assert ecr.list_pull_time_update_exclusions()["pullTimeUpdateExclusions"] == [ROLE]
+    ecr.deregister_pull_time_update_exclusion(principalArn=ROLE)
+    with pytest.raises(ClientError) as error:
+        ecr.deregister_pull_time_update_exclusion(principalArn=ROLE)
+    assert code_of(error) == "ExclusionNotFoundException"
+    assert ecr.list_pull_time_update_exclusions()["pullTimeUpdateExclusions"] == []
+
+
+def test_at_most_100_exclusions(ecr: ECRClient) -> None:
+    for number in range(100):
+        ecr.register_pull_time_update_exclusion(principalArn=f"{ROLE}-{number}")
+    with pytest.raises(ClientError) as error:
+        ecr.register_pull_time_update_exclusion(principalArn=ROLE)
+    assert code_of(error) == "LimitExceededException"
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "reader",
+        "arn:aws:sts::123456789012:assumed-role/reader/session",
+        "arn:aws:iam::123456789012:root",
+        f"{ROLE}{'x' * 200}",
+    ],
+)
+def test_only_roles_and_users_can_be_excluded(ecr: ECRClient, arn: str) -> None:
+    with pytest.raises(ClientError) as error:
+        ecr.register_pull_time_update_exclusion(principalArn=arn)
+    assert code_of(error) == "InvalidParameterException"
+
+
 # Repository tags
 
 
@@ -569,7 +718,7 @@ def test_tags_of_what_is_not_there(ecr: ECRClient, arn: str, code: str) -> None:
 
 def test_other_pull_record_interval(ecr: ECRClient, clock: time_machine.Traveller) -> None:
     patches = Patches()
-    for owner, name, replacement in strict_ecr.patches(pull_record_interval=timedelta()):
+    for owner, name, replacement in strict_ecr.patches(Behaviour(pull_record_interval=timedelta())):
         patches.set(owner, name, replacement)
     digest = push_image(ecr, "web", ["v1"])
     for _ in range(2):
