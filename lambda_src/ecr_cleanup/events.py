@@ -1,11 +1,16 @@
-"""Events of the workload accounts: what happened to which task definition, with which images.
+"""Events: what happened to which task definition, with which images, and which tag was given to which image.
 
-Two kinds of event are understood, because not every account has a trail:
+Two kinds of event tell of task definitions, because not every workload account has a trail:
 
 - `AWS API Call via CloudTrail`
   (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html)
 - `Config Configuration Item Change`
   (https://docs.aws.amazon.com/config/latest/developerguide/monitor-config-with-cloudwatchevents.html)
+
+One, of the registry itself, tells of pushes:
+
+- `ECR Image Action`
+  (https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html)
 
 An event speaks only for the account and region that EventBridge put on its envelope. Container definitions carry
 secrets: no message of an error raised here repeats anything of them but a wrong type's name.
@@ -21,11 +26,12 @@ from enum import Enum
 from typing import Any
 
 from ecr_cleanup.errors import EventError
-from ecr_cleanup.image import ACCOUNT_ID, REGION
+from ecr_cleanup.image import ACCOUNT_ID, DIGEST, REGION, REPOSITORY_NAME, TAG, Repository
 from ecr_cleanup.settings import Place
 
 CLOUDTRAIL_DETAIL_TYPE = "AWS API Call via CloudTrail"
 CONFIG_DETAIL_TYPE = "Config Configuration Item Change"
+ECR_DETAIL_TYPE = "ECR Image Action"
 TASK_DEFINITION_TYPE = "AWS::ECS::TaskDefinition"
 
 _TASK_DEFINITION_ARN = re.compile(
@@ -62,16 +68,30 @@ class TaskDefinitionEvent:
     images: tuple[str, ...] | None
 
 
-def parse_event(envelope: object, *, now: datetime, partition: str = "aws") -> TaskDefinitionEvent | None:
+@dataclass(frozen=True, slots=True)
+class PushEvent:
+    """A tag was given to an image of a repository of the account that the event is from.
+
+    `occurred_at` is what the event says, whatever the present is: the same event must always be the same push.
+    """
+
+    event_id: str
+    repository: Repository
+    digest: str
+    tag: str
+    occurred_at: datetime
+
+
+def parse_event(envelope: object, *, now: datetime, partition: str = "aws") -> TaskDefinitionEvent | PushEvent | None:
     """Read an event as EventBridge delivers it.
 
     Args:
         envelope: the decoded JSON of the event.
-        now: the present (UTC); an event from the future is taken as happening now.
+        now: the present (UTC); a task definition's event from the future is taken as happening now.
         partition: the partition of all accounts that send events, for ARNs of which the event has only the end.
 
     Returns:
-        What happened, or None where nothing did (the API call failed).
+        What happened, or None where nothing of interest did (the API call failed; no tag was pushed).
 
     Raises:
         EventError: the event is malformed, of an unknown kind, or names a task definition of another place.
@@ -90,9 +110,12 @@ def parse_event(envelope: object, *, now: datetime, partition: str = "aws") -> T
     if (source, detail_type) == ("aws.config", CONFIG_DETAIL_TYPE):
         occurred_at = min(_time(event, "time"), now)
         return _parse_configuration_change(detail, event_id, origin, occurred_at)
+    if (source, detail_type) == ("aws.ecr", ECR_DETAIL_TYPE):
+        return _parse_image_action(detail, event_id, origin.place, _time(event, "time"))
     raise EventError(
         f"an event of source {source[:100]!r} and detail-type {detail_type[:100]!r} is not one that this function "
-        f"understands: it must be aws.ecs with {CLOUDTRAIL_DETAIL_TYPE!r} or aws.config with {CONFIG_DETAIL_TYPE!r}"
+        f"understands: it must be aws.ecs with {CLOUDTRAIL_DETAIL_TYPE!r}, aws.config with {CONFIG_DETAIL_TYPE!r} "
+        f"or aws.ecr with {ECR_DETAIL_TYPE!r}"
     )
 
 
@@ -159,6 +182,19 @@ def _parse_configuration_change(
     return TaskDefinitionEvent(event_id, origin.place, change, arn, _family_arn(arn), occurred_at, images)
 
 
+def _parse_image_action(
+    detail: Mapping[str, Any], event_id: str, place: Place, occurred_at: datetime
+) -> PushEvent | None:
+    action, result = _text(detail, "action-type"), _text(detail, "result")
+    # A push by digest alone, such as that of an index's child, has no tag.
+    if (action, result) != ("PUSH", "SUCCESS") or not detail.get("image-tag"):
+        return None
+    name = _matching(detail, "repository-name", REPOSITORY_NAME)
+    digest = _matching(detail, "image-digest", DIGEST)
+    tag = _matching(detail, "image-tag", TAG)
+    return PushEvent(event_id, Repository(place.account, place.region, name), digest, tag, occurred_at)
+
+
 def _check_item(item: Mapping[str, Any], place: Place) -> None:
     if _text(item, "resourceType") != TASK_DEFINITION_TYPE:
         raise EventError(f"the resource type {item['resourceType'][:100]!r} is not {TASK_DEFINITION_TYPE}")
@@ -220,6 +256,13 @@ def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
     if not isinstance(value, str) or not value:
         raise EventError(f'"{key}" is {type(value).__name__}, but must be text')
+    return value
+
+
+def _matching(mapping: Mapping[str, Any], key: str, pattern: re.Pattern[str]) -> str:
+    value = _text(mapping, key)
+    if not pattern.fullmatch(value):
+        raise EventError(f'"{key}" {value[:300]!r} is none')
     return value
 
 

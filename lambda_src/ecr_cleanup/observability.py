@@ -11,7 +11,7 @@ from ecr_cleanup.decision import Verdict
 
 if TYPE_CHECKING:
     from ecr_cleanup.checking import Answer
-    from ecr_cleanup.events import TaskDefinitionEvent
+    from ecr_cleanup.events import PushEvent, TaskDefinitionEvent
     from ecr_cleanup.inventory import Inventory
     from ecr_cleanup.scheduling import Outcome
 
@@ -40,6 +40,41 @@ def report_event(event: TaskDefinitionEvent, outcome: Outcome) -> None:
             "images": [str(image_id) for image_id in outcome.images],
             "scheduled": scheduled,
             "not_opted_in": [str(image_id) for image_id in outcome.not_opted_in],
+        },
+    )
+    # An event can come twice, and such a line say the same again: rather than never.
+    for image_id in outcome.archived:
+        count("ArchivedImagesUsed")
+        repository = image_id.repository
+        logger.warning(
+            "archived image used",
+            extra={
+                "task_definition": event.arn or event.family_arn,
+                "account": event.place.account,
+                "account_region": event.place.region,
+                "registry": repository.registry_id,
+                "registry_region": repository.region,
+                "repository": repository.name,
+                "digest": image_id.digest,
+                "reason": "a task definition was registered with an image that is in the archive and cannot be pulled",
+                "repair": f"aws ecr update-image-storage-class --region {repository.region} "
+                f"--registry-id {repository.registry_id} --repository-name {repository.name} "
+                f"--image-id imageDigest={image_id.digest} --target-storage-class STANDARD",
+            },
+        )
+
+
+def report_push(event: PushEvent) -> None:
+    """One line per tag that was given to an image."""
+    logger.info(
+        "image pushed",
+        extra={
+            "registry": event.repository.registry_id,
+            "registry_region": event.repository.region,
+            "repository": event.repository.name,
+            "digest": event.digest,
+            "tags": [event.tag],
+            "occurred_at": event.occurred_at.isoformat(),
         },
     )
 

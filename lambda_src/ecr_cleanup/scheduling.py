@@ -10,6 +10,7 @@ from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import ImageReferenceError, ImagesUnknownError
 from ecr_cleanup.events import Change
+from ecr_cleanup.image import ImageStatus
 from ecr_cleanup.image_reference import parse_image_reference
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from ecr_cleanup.aws.ecr import Registry
     from ecr_cleanup.aws.ledger import Ledger, TaskDefinitionRecord
     from ecr_cleanup.aws.scheduler import CheckSchedules
-    from ecr_cleanup.events import TaskDefinitionEvent
-    from ecr_cleanup.image import ImageId, Repository
+    from ecr_cleanup.events import PushEvent, TaskDefinitionEvent
+    from ecr_cleanup.image import Image, ImageId, Repository
     from ecr_cleanup.image_reference import ImageReference
     from ecr_cleanup.settings import Settings
 
@@ -31,10 +32,12 @@ class Outcome:
     """What came of one event: the images it was about, and when each is checked.
 
     An image without a time is in a repository that is not opted in, or was registered rather than deregistered.
+    `archived` are those that were registered and cannot be pulled: they are in the archive.
     """
 
     change: Change
     images: Mapping[ImageId, datetime | None]
+    archived: tuple[ImageId, ...] = ()
 
     @property
     def not_opted_in(self) -> list[ImageId]:
@@ -45,7 +48,7 @@ class Outcome:
 
 
 class CheckScheduler:
-    """Takes events of task definitions, one at a time; each may come late, twice or in any order.
+    """Takes events, one at a time; each may come late, twice or in any order.
 
     Raises botocore's `ClientError` where AWS refuses or fails, so that the event comes back.
     """
@@ -69,11 +72,11 @@ class CheckScheduler:
         self._opted_in: dict[Repository, bool] = {}
 
     def take(self, event: TaskDefinitionEvent) -> Outcome:
-        """Do all that one event asks for.
+        """Do all that one event of a task definition asks for.
 
         Raises:
             ImageReferenceError: a reference names the registry but cannot be read.
-            ImagesUnknownError: nobody knows the images of the task definition yet.
+            ImagesUnknownError: nobody knows yet what happened to the task definition, or which images it has.
 
         What can be done is done before anything is raised: an image of which something is wrong does not hold up the
         others of the task definition.
@@ -89,12 +92,20 @@ class CheckScheduler:
             raise troubles[0]
         return outcome
 
+    def take_push(self, event: PushEvent) -> bool:
+        """Put on record what a tag was pushed as; False where this installation is not in charge of the repository."""
+        if not self._settings.in_charge_of(event.repository):
+            return False
+        self._ledger.record_push(event.repository, event.tag, event.digest, at=event.occurred_at)
+        return True
+
     def _registered(self, event: TaskDefinitionEvent, troubles: list[Exception]) -> Outcome:
         references = self._ours(event.images or (), troubles)
         # Where the event does not say which images were registered, that it does not is worth knowing.
         if not references and event.images is not None:
             return Outcome(event.change, {})
-        image_ids = self._resolve(references, troubles)
+        images = {image.id: image for image in self._find(references, troubles)}
+        image_ids = sorted(images)
         facts: dict[str, Any] = {
             "at": event.occurred_at,
             "references": references,
@@ -105,9 +116,10 @@ class CheckScheduler:
             self._ledger.record_registration(event.arn, event.place, **facts)
         else:
             self._ledger.record_nameless_registration(event.family_arn, event.event_id, event.place, **facts)
-        for image_id in sorted(image_ids):
-            self._ledger.record_last_use(image_id, at=event.occurred_at)
-        return Outcome(event.change, dict.fromkeys(sorted(image_ids)))
+        for image_id in image_ids:
+            self._ledger.record_last_use(image_id, at=event.occurred_at, by=event.arn or event.family_arn)
+        archived = tuple(each for each in image_ids if images[each].status is ImageStatus.ARCHIVED)
+        return Outcome(event.change, dict.fromkeys(image_ids), archived)
 
     def _deregistered(self, event: TaskDefinitionEvent, troubles: list[Exception]) -> Outcome:
         arn = event.arn or event.family_arn
@@ -119,7 +131,7 @@ class CheckScheduler:
         # Seen before, its images are those of then: tags may have moved on since.
         if known.complete_at is None or known.complete_at < event.occurred_at:
             unresolved: list[Exception] = []
-            image_ids |= self._resolve(references, unresolved)
+            image_ids |= {image.id for image in self._find(references, unresolved)}
             self._ledger.record_deregistration(
                 arn, at=event.occurred_at, references=references, image_ids=image_ids, complete=not unresolved
             )
@@ -133,24 +145,24 @@ class CheckScheduler:
         return Outcome(event.change, due)
 
     def _schedule(self, image_id: ImageId, arn: str, last_used_at: datetime) -> datetime | None:
-        self._ledger.record_last_use(image_id, at=last_used_at)
+        self._ledger.record_last_use(image_id, at=last_used_at, by=arn)
         if not self._is_opted_in(image_id.repository):
             return None
         check = Check(image_id, f"{arn} was deregistered at {last_used_at:%Y-%m-%dT%H:%M:%SZ}")
         return self._schedules.put(check, last_used_at + self._settings.grace_period, now=self._clock())
 
-    def _resolve(self, references: Mapping[str, ImageReference], troubles: list[Exception]) -> frozenset[ImageId]:
+    def _find(self, references: Mapping[str, ImageReference], troubles: list[Exception]) -> list[Image]:
         """The images that references mean now, as far as their repositories can be read."""
         by_repository: defaultdict[Repository, list[ImageReference]] = defaultdict(list)
         for reference in references.values():
             by_repository[reference.repository].append(reference)
-        image_ids: set[ImageId] = set()
+        images: list[Image] = []
         for some in by_repository.values():
             try:
-                image_ids |= self._registry.resolve(some)
+                images += self._registry.find(some)
             except AWS_ERRORS as error:
                 troubles.append(error)
-        return frozenset(image_ids)
+        return images
 
     def _images_of(self, event: TaskDefinitionEvent, arn: str, known: TaskDefinitionRecord) -> Iterable[str]:
         """The image strings of a deregistered task definition, from the event, the ledger or the aggregator."""
@@ -175,7 +187,15 @@ class CheckScheduler:
             raise ImagesUnknownError(
                 f"the event does not say how {arn} changed, and the aggregator does not show it (yet)"
             )
-        change = Change.REGISTERED if shown[arn].status == "ACTIVE" else Change.DEREGISTERED
+        known = self._ledger.task_definition(arn)
+        change = Change.REGISTERED
+        if shown[arn].status != "ACTIVE" or known.deregistered_at:
+            change = Change.DEREGISTERED
+        elif known.registered_at and known.registered_at < event.occurred_at:
+            # What is registered can only be deregistered: the aggregator does not show it yet.
+            raise ImagesUnknownError(
+                f"the event does not say how {arn} changed, and the aggregator still shows it as it was registered"
+            )
         return replace(event, change=change, images=shown[arn].task_definition.images)
 
     def _ours(self, images: Iterable[str], troubles: list[Exception]) -> dict[str, ImageReference]:

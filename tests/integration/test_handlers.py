@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from ecr_cleanup.aws.ecr import Registry
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import SettingsError
 from ecr_cleanup.handlers import run_checks, schedule_checks
+from ecr_cleanup.image import ImageStatus, Repository
 from ecr_cleanup.observability import logger
 from fakes import DEVELOPMENT, PRODUCTION, SHARED, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
@@ -177,6 +179,52 @@ def test_an_image_that_is_not_opted_in_is_named(schedule: Function, ecr: Pushed)
     schedule(json.dumps(EVENTS["cloudtrail_register_task_definition"]), json.dumps(DEREGISTER))
     lines = [line["not_opted_in"] for line in schedule.logs() if "not_opted_in" in line]
     assert lines == [[], [str(image_id)]]
+
+
+def test_a_push_is_one_line_and_on_record(schedule: Function, ledger: Ledger) -> None:
+    assert schedule(json.dumps(EVENTS["ecr_push"])) == []
+    logs = schedule.logs()
+    (line,) = (line for line in logs if line.get("message") == "image pushed")
+    (pushed,) = ledger.pushes(Repository(SHARED, "eu-central-1", "team/app"), ["v1"])["v1"]
+    assert (line["registry"], line["registry_region"], line["repository"]) == (SHARED, "eu-central-1", "team/app")
+    assert (line["digest"], line["tags"], line["occurred_at"]) == (pushed.digest, ["v1"], pushed.at.isoformat())
+    assert "EventsIgnored" not in metrics_of(logs)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        EVENTS["ecr_delete"],
+        EVENTS["ecr_failed_push"],
+        EVENTS["ecr_push_without_tag"],
+        EVENTS["ecr_push"] | {"account": DEVELOPMENT},
+        EVENTS["ecr_push"] | {"region": "us-east-1"},
+    ],
+)
+def test_what_is_no_push_to_the_registry_is_ignored(schedule: Function, ledger: Ledger, event: dict[str, Any]) -> None:
+    assert schedule(json.dumps(event)) == []
+    logs = schedule.logs()
+    assert metrics_of(logs)["EventsIgnored"] == [1]
+    assert [line for line in logs if line.get("message") == "image pushed"] == []
+    repository = Repository(event["account"], event["region"], "team/app")
+    assert ledger.pushes(repository, ["v1"]) == {"v1": frozenset()}
+
+
+def test_the_use_of_an_archived_image_is_said_with_its_repair(
+    schedule: Function, ecr: Pushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id = ecr.push(ecr.repository(), "v1")
+    real = Registry.find
+    monkeypatch.setattr(
+        Registry, "find", lambda *args: [replace(each, status=ImageStatus.ARCHIVED) for each in real(*args)]
+    )
+    assert schedule(json.dumps(EVENTS["cloudtrail_register_task_definition"]), json.dumps(DEREGISTER)) == []
+    logs = schedule.logs()
+    (line,) = (line for line in logs if line.get("message") == "archived image used")
+    assert (line["level"], line["account"], line["digest"]) == ("WARNING", PRODUCTION, image_id.digest)
+    assert line["task_definition"].endswith("app:7")
+    assert f"--image-id imageDigest={image_id.digest} --target-storage-class STANDARD" in line["repair"]
+    assert metrics_of(logs)["ArchivedImagesUsed"] == [1]
 
 
 def test_a_call_that_failed_is_ignored(schedule: Function) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ecr_cleanup.aws.ledger import ImageRecord, Ledger, TaskDefinitionRecord
+from ecr_cleanup.aws.ledger import ImageRecord, Ledger, PlaceRecord, Push, TaskDefinitionRecord
 from ecr_cleanup.errors import LedgerConflictError
 from ecr_cleanup.image import ImageId, Repository
+from ecr_cleanup.manifest import Manifest, ManifestKind
 from ecr_cleanup.settings import CheckSettings, Place
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ FAMILY = ARN.rpartition(":")[0]
 REPOSITORY = Repository("111111111111", "eu-central-1", "team/app")
 IMAGE = ImageId(REPOSITORY, "sha256:" + "a" * 64)
 OTHER_IMAGE = ImageId(REPOSITORY, "sha256:" + "b" * 64)
+MANIFEST = Manifest(ManifestKind.INDEX, children=(OTHER_IMAGE.digest,))
 REFERENCE = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/team/app:v1"
 
 
@@ -34,6 +36,15 @@ def register(ledger: Ledger, at: datetime = AT, arn: str = ARN) -> None:
 
 def deregister(ledger: Ledger, at: datetime = AT + HOUR, image_ids: tuple[ImageId, ...] = (IMAGE,)) -> None:
     ledger.record_deregistration(ARN, at=at, references=[REFERENCE], image_ids=image_ids)
+
+
+def removal(ledger: Ledger, at: datetime = AT) -> None:
+    """Begin a removal of the image as it is known now."""
+    ledger.begin_removal(IMAGE, record=ledger.images([IMAGE])[IMAGE], at=at, removal='{"digest": "x"}')
+
+
+def image(ledger: Ledger) -> ImageRecord:
+    return ledger.images([IMAGE])[IMAGE]
 
 
 def contents(settings: CheckSettings) -> list[dict[str, Any]]:
@@ -69,9 +80,30 @@ def test_duplicated_reordered_and_late_events_leave_the_same_ledger(ledger: Ledg
         register,
         deregister,
         partial(deregister, at=AT + 2 * HOUR, image_ids=(OTHER_IMAGE,)),
-        lambda ledger: ledger.record_last_use(IMAGE, at=AT + HOUR),
-        lambda ledger: ledger.record_last_use(IMAGE, at=AT + 2 * HOUR),
+        lambda ledger: ledger.record_last_use(IMAGE, at=AT + HOUR, by=ARN),
+        lambda ledger: ledger.record_last_use(IMAGE, at=AT + 2 * HOUR, by=f"{FAMILY}:8"),
     ]
+    assert_order_is_nothing(steps, ledger, settings)
+
+
+def test_what_checks_find_in_any_order_leaves_the_same_ledger(ledger: Ledger, settings: CheckSettings) -> None:
+    of_a_place: list[Callable[[Ledger], None]] = [
+        deregister,
+        lambda ledger: ledger.record_count(PLACE, active=7, deregistered=1, at=AT),
+        lambda ledger: ledger.record_count(PLACE, active=8, deregistered=2, at=AT + HOUR),
+    ]
+    assert_order_is_nothing(of_a_place, ledger, settings)
+    of_an_image: list[Callable[[Ledger], None]] = [
+        lambda ledger: ledger.record_last_use(IMAGE, at=AT, by=ARN),
+        lambda ledger: ledger.record_watch(IMAGE, at=AT - HOUR),
+        lambda ledger: ledger.record_manifest(IMAGE, MANIFEST, read_at=AT),
+        lambda ledger: ledger.record_manifest(IMAGE, MANIFEST, read_at=AT + HOUR),
+        lambda ledger: ledger.record_holding(IMAGE, at=AT + HOUR),
+    ]
+    assert_order_is_nothing(of_an_image, ledger, settings)
+
+
+def assert_order_is_nothing(steps: list[Callable[[Ledger], None]], ledger: Ledger, settings: CheckSettings) -> None:
     outcomes = []
     client = boto3.client("dynamodb")
     for order in itertools.permutations(steps):
@@ -133,7 +165,7 @@ def test_reads_more_records_than_one_call_gives(ledger: Ledger) -> None:
 
 def test_reads_what_a_first_answer_left_unprocessed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     register(ledger)
-    client = ledger._client
+    client = ledger._table._client
     answers = client.batch_get_item
     calls = []
 
@@ -148,45 +180,262 @@ def test_reads_what_a_first_answer_left_unprocessed(ledger: Ledger, monkeypatch:
     assert len(calls) == 2
 
 
+def test_users_beyond_the_first_fifty_are_not_remembered_and_not_in_the_way(ledger: Ledger) -> None:
+    arns = [f"{FAMILY}:{number}" for number in range(1, 53)]
+    for number, arn in enumerate(arns):
+        ledger.record_last_use(IMAGE, at=AT + number * HOUR, by=arn)
+    assert image(ledger).used_by == set(arns[:50])
+    assert image(ledger).last_used_at == AT + 51 * HOUR
+
+
+def test_a_user_is_remembered_whose_event_came_late(ledger: Ledger) -> None:
+    ledger.record_last_use(IMAGE, at=AT + HOUR, by=ARN)
+    ledger.record_last_use(IMAGE, at=AT, by=f"{FAMILY}:6")
+    assert image(ledger).used_by == {ARN, f"{FAMILY}:6"}
+    assert image(ledger).last_used_at == AT + HOUR
+
+
+def test_a_deregistration_does_not_end_what_holds_an_image(ledger: Ledger) -> None:
+    ledger.record_holding(IMAGE, at=AT)
+    ledger.record_last_use(IMAGE, at=AT + HOUR, by=ARN)
+    assert image(ledger) == ImageRecord(last_used_at=AT + HOUR, held=True, used_by=frozenset({ARN}))
+
+
+def test_what_held_an_image_was_in_use_until_its_release(ledger: Ledger) -> None:
+    ledger.record_holding(IMAGE, at=AT)
+    ledger.release(IMAGE, at=AT + HOUR)
+    assert image(ledger) == ImageRecord(last_used_at=AT + HOUR)
+
+
+def test_a_release_that_comes_late_does_not_end_what_holds_the_image_now(ledger: Ledger) -> None:
+    ledger.record_holding(IMAGE, at=AT + HOUR)
+    ledger.release(IMAGE, at=AT)
+    assert image(ledger) == ImageRecord(last_used_at=AT + HOUR, held=True)
+
+
+def test_holding_that_was_seen_before_a_later_use_holds_all_the_same(ledger: Ledger) -> None:
+    ledger.record_last_use(IMAGE, at=AT + HOUR)
+    ledger.record_holding(IMAGE, at=AT)
+    assert image(ledger) == ImageRecord(last_used_at=AT + HOUR, held=True)
+
+
+def test_watching_begins_once(ledger: Ledger) -> None:
+    ledger.record_watch(IMAGE, at=AT)
+    ledger.record_watch(IMAGE, at=AT + HOUR)
+    assert image(ledger) == ImageRecord(watched_since=AT)
+
+
+def test_a_manifest_is_kept_with_the_last_time_that_it_was_read(ledger: Ledger) -> None:
+    for hours in (1, 2, 0):
+        ledger.record_manifest(IMAGE, MANIFEST, read_at=AT + hours * HOUR)
+    assert image(ledger) == ImageRecord(manifest=MANIFEST, manifest_read_at=AT + 2 * HOUR)
+
+
+def test_a_manifest_whose_reading_counts_as_a_pull_does_not_hide_one(ledger: Ledger) -> None:
+    ledger.record_manifest(IMAGE, MANIFEST, read_at=None)
+    assert image(ledger) == ImageRecord(manifest=MANIFEST)
+    ledger.record_manifest(OTHER_IMAGE, MANIFEST, read_at=AT)
+    ledger.record_manifest(OTHER_IMAGE, MANIFEST, read_at=None)
+    assert ledger.images([OTHER_IMAGE])[OTHER_IMAGE].manifest_read_at == AT
+
+
+def test_the_last_time_in_the_archive_counts(ledger: Ledger) -> None:
+    for hours in (1, 2, 0):
+        ledger.record_archiving(IMAGE, at=AT + hours * HOUR)
+    assert image(ledger) == ImageRecord(archived_at=AT + 2 * HOUR)
+
+
+@pytest.mark.parametrize("still_archived", [True, False])
+def test_a_release_forgets_the_archive_only_where_the_image_left_it(ledger: Ledger, still_archived: bool) -> None:
+    ledger.record_archiving(IMAGE, at=AT)
+    ledger.release(IMAGE, at=AT + HOUR, still_archived=still_archived)
+    assert image(ledger) == ImageRecord(last_used_at=AT + HOUR, archived_at=AT if still_archived else None)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda ledger: ledger.record_last_use(IMAGE, at=AT, by=ARN),
+        lambda ledger: ledger.record_holding(IMAGE, at=AT),
+        lambda ledger: ledger.release(IMAGE, at=AT),
+        lambda ledger: ledger.record_watch(IMAGE, at=AT),
+        lambda ledger: ledger.record_manifest(IMAGE, MANIFEST, read_at=AT),
+        lambda ledger: ledger.record_archiving(IMAGE, at=AT),
+        removal,
+    ],
+)
+def test_what_is_known_of_an_image_outlives_the_longest_time_in_the_archive_and_not_for_ever(
+    ledger: Ledger, settings: CheckSettings, write: Callable[[Ledger], None]
+) -> None:
+    write(ledger)
+    (item,) = contents(settings)
+    expires_at = datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC)
+    assert AT + timedelta(days=3650) < expires_at <= AT + timedelta(days=5000)
+
+
 def test_a_removal_from_beginning_to_end(ledger: Ledger) -> None:
     ledger.record_last_use(IMAGE, at=AT)
-    ledger.begin_removal(IMAGE, last_used_at=AT, at=AT + HOUR, removal='{"digest": "x"}')
-    record = ledger.images([IMAGE])[IMAGE]
-    assert record.removal_is_unfinished
-    assert record.removal == '{"digest": "x"}'
+    removal(ledger)
+    assert image(ledger).removal_is_unfinished
+    assert image(ledger).removal == '{"digest": "x"}'
     ledger.finish_removal(IMAGE, at=AT + 2 * HOUR)
-    record = ledger.images([IMAGE])[IMAGE]
-    assert not record.removal_is_unfinished
-    assert record.removed_at == AT + 2 * HOUR
+    assert not image(ledger).removal_is_unfinished
+    assert image(ledger).removed_at == AT + 2 * HOUR
 
 
 def test_an_abandoned_removal_leaves_no_trace(ledger: Ledger) -> None:
     ledger.record_last_use(IMAGE, at=AT)
-    ledger.begin_removal(IMAGE, last_used_at=AT, at=AT, removal="{}")
+    removal(ledger)
     ledger.abandon_removal(IMAGE)
-    assert ledger.images([IMAGE])[IMAGE] == ImageRecord(last_used_at=AT)
+    assert image(ledger) == ImageRecord(last_used_at=AT)
 
 
-def test_no_removal_begins_of_an_image_that_was_used_meanwhile(ledger: Ledger) -> None:
-    ledger.record_last_use(IMAGE, at=AT)
+def unchanged(ledger: Ledger) -> None:
+    """Nothing happens."""
+
+
+def use(ledger: Ledger) -> None:
     ledger.record_last_use(IMAGE, at=AT + HOUR)
+
+
+def hold(ledger: Ledger) -> None:
+    # Seen by another function before the last use that is known.
+    ledger.record_holding(IMAGE, at=AT - HOUR)
+
+
+def watch(ledger: Ledger) -> None:
+    ledger.record_watch(IMAGE, at=AT)
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile"),
+    [
+        (unchanged, use),
+        (unchanged, hold),
+        (unchanged, watch),
+        (lambda ledger: ledger.record_last_use(IMAGE, at=AT), use),
+        (lambda ledger: ledger.record_last_use(IMAGE, at=AT), hold),
+        (watch, use),
+    ],
+)
+def test_no_removal_begins_of_an_image_that_is_not_as_it_was(
+    ledger: Ledger, before: Callable[[Ledger], None], meanwhile: Callable[[Ledger], None]
+) -> None:
+    before(ledger)
+    known = image(ledger)
+    meanwhile(ledger)
     with pytest.raises(LedgerConflictError, match="used again"):
-        ledger.begin_removal(IMAGE, last_used_at=AT, at=AT + HOUR, removal="{}")
-    assert ledger.images([IMAGE])[IMAGE].removal_started_at is None
+        ledger.begin_removal(IMAGE, record=known, at=AT + HOUR, removal="{}")
+    assert image(ledger).removal_started_at is None
+
+
+@pytest.mark.parametrize("before", [unchanged, use, hold, watch])
+def test_a_removal_begins_of_an_image_that_is_as_it_was(ledger: Ledger, before: Callable[[Ledger], None]) -> None:
+    before(ledger)
+    removal(ledger)
+    assert image(ledger).removal_is_unfinished
 
 
 def test_an_image_that_comes_back_can_be_removed_again(ledger: Ledger) -> None:
     ledger.record_last_use(IMAGE, at=AT)
-    ledger.begin_removal(IMAGE, last_used_at=AT, at=AT, removal="{}")
+    removal(ledger)
     ledger.finish_removal(IMAGE, at=AT)
     ledger.record_last_use(IMAGE, at=AT + HOUR)
-    ledger.begin_removal(IMAGE, last_used_at=AT + HOUR, at=AT + HOUR, removal="{}")
-    assert ledger.images([IMAGE])[IMAGE].removal_is_unfinished
+    removal(ledger)
+    assert image(ledger).removal_is_unfinished
+
+
+def test_no_removal_is_counted_beyond_the_limit(ledger: Ledger) -> None:
+    assert [ledger.count_removal(now=AT, limit=2) for _ in range(4)] == [True, True, False, False]
+    assert not ledger.count_removal(now=AT + HOUR, limit=0)
+    assert ledger.removals(now=AT) == {AT: 2}
+
+
+def test_removals_are_counted_by_the_hour_for_a_day(ledger: Ledger) -> None:
+    for minutes in (0, 59, 60, 24 * 60 + 59, 25 * 60):
+        assert ledger.count_removal(now=AT + timedelta(minutes=minutes), limit=500)
+    day = AT + 24 * HOUR
+    assert ledger.removals(now=day + timedelta(minutes=30)) == {AT: 2, AT + HOUR: 1, day: 1}
+    assert ledger.removals(now=day + HOUR) == {AT + HOUR: 1, day: 1, day + HOUR: 1}
+
+
+def test_hours_are_those_of_utc(ledger: Ledger) -> None:
+    in_kathmandu = AT.astimezone(timezone(timedelta(hours=5, minutes=45)))
+    assert ledger.count_removal(now=in_kathmandu, limit=1)
+    assert ledger.removals(now=AT) == {AT: 1}
+
+
+def test_a_count_of_removals_is_not_kept_for_ever(ledger: Ledger, settings: CheckSettings) -> None:
+    ledger.count_removal(now=AT, limit=1)
+    (item,) = contents(settings)
+    expires_at = datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC)
+    assert AT + 25 * HOUR < expires_at < AT + timedelta(days=7)
+
+
+def test_a_tag_that_nobody_was_seen_to_push_has_no_pushes(ledger: Ledger) -> None:
+    ledger.record_push(REPOSITORY, "v1", IMAGE.digest, at=AT)
+    other = Repository("111111111111", "eu-central-1", "team/application")
+    assert ledger.pushes(other, ["v1"]) == {"v1": frozenset()}
+    assert ledger.pushes(REPOSITORY, ["v2", "v1"]) == {"v2": frozenset(), "v1": frozenset({Push(AT, IMAGE.digest)})}
+
+
+def test_the_same_digest_pushed_at_another_time_is_another_push(ledger: Ledger) -> None:
+    for at in (AT + HOUR, AT, AT + HOUR):
+        ledger.record_push(REPOSITORY, "v1", IMAGE.digest, at=at)
+    assert ledger.pushes(REPOSITORY, ["v1"])["v1"] == {Push(AT, IMAGE.digest), Push(AT + HOUR, IMAGE.digest)}
+
+
+def test_another_digest_pushed_at_the_same_time_is_another_push(ledger: Ledger) -> None:
+    for digest in (IMAGE.digest, OTHER_IMAGE.digest):
+        ledger.record_push(REPOSITORY, "v1", digest, at=AT)
+    assert ledger.pushes(REPOSITORY, ["v1"])["v1"] == {Push(AT, IMAGE.digest), Push(AT, OTHER_IMAGE.digest)}
+
+
+def test_a_tag_that_is_pushed_all_the_time_is_remembered_as_such_and_no_more(ledger: Ledger) -> None:
+    for hours in range(8):
+        ledger.record_push(REPOSITORY, "latest", IMAGE.digest, at=AT + hours * HOUR)
+    assert len(ledger.pushes(REPOSITORY, ["latest"])["latest"]) == 5
+
+
+def test_a_push_is_never_forgotten(ledger: Ledger, settings: CheckSettings) -> None:
+    ledger.record_push(REPOSITORY, "v1", IMAGE.digest, at=AT)
+    (item,) = contents(settings)
+    assert "expires_at" not in item
+
+
+def test_a_place_is_counted_by_what_is_known_of_it(ledger: Ledger) -> None:
+    assert ledger.places() == {}
+    ledger.record_count(PLACE, active=7, deregistered=0, at=AT)
+    deregister(ledger)
+    assert ledger.places() == {PLACE: PlaceRecord(active=7, counted_at=AT, deregistered=1, deregistered_then=0)}
+
+
+def test_a_deregistration_is_counted_once_whoever_tells_of_it(ledger: Ledger) -> None:
+    register(ledger)
+    for hours in (1, 1, 2, 0):
+        deregister(ledger, at=AT + hours * HOUR)
+    assert ledger.places() == {PLACE: PlaceRecord(deregistered=1)}
+
+
+def test_an_older_count_does_not_replace_a_newer_one(ledger: Ledger) -> None:
+    ledger.record_count(PLACE, active=7, deregistered=2, at=AT + HOUR)
+    ledger.record_count(PLACE, active=9, deregistered=1, at=AT)
+    assert ledger.places() == {PLACE: PlaceRecord(active=7, counted_at=AT + HOUR, deregistered=0, deregistered_then=2)}
+
+
+def test_the_images_of_a_later_deregistration_are_completed(ledger: Ledger) -> None:
+    deregister(ledger)
+    later = AT + 2 * HOUR
+    ledger.record_deregistration(ARN, at=later, references=[REFERENCE], image_ids=[], complete=False)
+    deregister(ledger, at=later, image_ids=(OTHER_IMAGE,))
+    assert ledger.task_definition(ARN) == TaskDefinitionRecord(
+        None, later, later, frozenset({REFERENCE}), frozenset({IMAGE, OTHER_IMAGE})
+    )
 
 
 @pytest.mark.parametrize("write", [register, deregister])
 def test_a_failing_table_is_not_taken_for_a_condition(ledger: Ledger, write: Callable[[Ledger], None]) -> None:
-    broken = Ledger(ledger._client, "no-such-table")
+    broken = Ledger(ledger._table._client, "no-such-table")
     with pytest.raises(ClientError):
         write(broken)
 
@@ -195,7 +444,7 @@ def test_a_conflicting_transaction_is_not_taken_for_a_condition(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def conflict(**_: object) -> None:
-        raise ledger._client.exceptions.TransactionCanceledException(
+        raise ledger._table._client.exceptions.TransactionCanceledException(
             {
                 "Error": {"Code": "TransactionCanceledException", "Message": "busy"},
                 "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
@@ -203,6 +452,6 @@ def test_a_conflicting_transaction_is_not_taken_for_a_condition(
             "TransactWriteItems",
         )
 
-    monkeypatch.setattr(ledger._client, "transact_write_items", conflict)
+    monkeypatch.setattr(ledger._table._client, "transact_write_items", conflict)
     with pytest.raises(ClientError, match="busy"):
         register(ledger)

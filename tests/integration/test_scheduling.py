@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -7,23 +8,28 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
+from ecr_cleanup.aws.ledger import Push
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import ImageReferenceError, ImagesUnknownError
-from ecr_cleanup.events import Change, TaskDefinitionEvent
+from ecr_cleanup.events import Change, PushEvent, TaskDefinitionEvent
+from ecr_cleanup.image import ImageId, ImageStatus, Repository
 from ecr_cleanup.scheduling import CheckScheduler
-from fakes import HOST, PROD, FakeAggregator, FakeClock, Pushed
+from fakes import DEVELOPMENT, HOST, PROD, REGION, SHARED, FakeAggregator, FakeClock, Pushed
 
 if TYPE_CHECKING:
     from ecr_cleanup.aws.ledger import Ledger
     from ecr_cleanup.aws.scheduler import CheckSchedules
-    from ecr_cleanup.image import ImageId
     from ecr_cleanup.settings import CheckSettings
 
 FAMILY = "arn:aws:ecs:eu-central-1:222222222222:task-definition/app"
 ARN = f"{FAMILY}:7"
 AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)
+EXAMPLES = itertools.count()
 REFERENCE = f"{HOST}/team/app:v1"
 
 
@@ -63,9 +69,83 @@ def test_a_registration_schedules_nothing(scheduler: CheckScheduler, ecr: Pushed
     assert outcome.images == {image_id: None}
     assert pending() == {}
     assert ledger.images([image_id])[image_id].last_used_at == AT
+    assert ledger.images([image_id])[image_id].used_by == {ARN}
     (registration,) = ledger.awaiting(now=AT)
     assert registration.references == {REFERENCE}
     assert registration.image_ids == {image_id}
+
+
+def push(
+    repository: Repository, image_id: ImageId, tag: str = "v1", at: datetime = AT, event_id: str = "event-1"
+) -> PushEvent:
+    return PushEvent(event_id, repository, image_id.digest, tag, at)
+
+
+@pytest.mark.parametrize(
+    "repository", [Repository(DEVELOPMENT, REGION, "team/app"), Repository(SHARED, "us-east-1", "team/app")]
+)
+def test_a_push_to_another_registry_or_region_leaves_no_trace(
+    scheduler: CheckScheduler, ecr: Pushed, settings: CheckSettings, ledger: Ledger, repository: Repository
+) -> None:
+    image_id = ecr.push(ecr.repository(), "v1")
+    assert not scheduler.take_push(push(repository, image_id))
+    assert boto3.client("dynamodb").scan(TableName=settings.ledger_table_name)["Items"] == []
+
+
+def test_a_push_is_on_record_whether_the_repository_is_opted_in_or_not(
+    scheduler: CheckScheduler, ecr: Pushed, ledger: Ledger
+) -> None:
+    repository = ecr.repository()
+    image_id = ecr.push(repository, "v1")
+    assert scheduler.take_push(push(repository, image_id))
+    assert ledger.pushes(repository, ["v1"]) == {"v1": frozenset({Push(AT, image_id.digest)})}
+    assert ledger.images([image_id])[image_id].last_used_at is None
+    assert pending() == {}
+
+
+@given(
+    pushes=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), max_size=5, unique=True),
+    data=st.data(),
+)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+def test_pushes_that_come_twice_and_in_any_order_are_the_same_pushes(
+    scheduler: CheckScheduler, ledger: Ledger, pushes: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    # Each example has a repository of its own, since what is recorded stays.
+    repository = Repository(SHARED, REGION, f"team/app-{next(EXAMPLES)}")
+    events = [
+        push(repository, ImageId(repository, f"sha256:{content * 64}"), at=AT + hours * timedelta(hours=1))
+        for content, hours in pushes
+    ]
+    for event in data.draw(st.permutations(events + events)):
+        scheduler.take_push(event)
+    assert ledger.pushes(repository, ["v1"])["v1"] == {Push(event.occurred_at, event.digest) for event in events}
+
+
+@pytest.mark.parametrize("status", [ImageStatus.ACTIVE, ImageStatus.ACTIVATING])
+def test_an_image_that_can_be_pulled_soon_is_not_reported_as_archived(
+    scheduler: CheckScheduler, ecr: Pushed, monkeypatch: pytest.MonkeyPatch, status: ImageStatus
+) -> None:
+    ecr.push(ecr.repository(), "v1")
+    all_are(status, ecr, monkeypatch)
+    assert scheduler.take(event(Change.REGISTERED, REFERENCE)).archived == ()
+
+
+def test_an_archived_image_is_reported_when_it_is_registered_and_not_when_it_is_deregistered(
+    scheduler: CheckScheduler, ecr: Pushed, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    all_are(ImageStatus.ARCHIVED, ecr, monkeypatch)
+    registered = scheduler.take(event(Change.REGISTERED, REFERENCE))
+    assert (registered.images, registered.archived) == ({image_id: None}, (image_id,))
+    assert ledger.images([image_id])[image_id].last_used_at == AT
+    deregistered = scheduler.take(event(Change.DEREGISTERED, REFERENCE, at=AT + DAY))
+    assert (deregistered.images, deregistered.archived) == ({image_id: AT + 2 * DAY}, ())
+
+
+def all_are(status: ImageStatus, ecr: Pushed, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ecr.registry.find
+    monkeypatch.setattr(ecr.registry, "find", lambda some: [replace(image, status=status) for image in real(some)])
 
 
 def test_an_image_of_a_repository_that_is_not_opted_in_is_not_scheduled(
@@ -75,6 +155,7 @@ def test_an_image_of_a_repository_that_is_not_opted_in_is_not_scheduled(
     assert scheduler.take(event(Change.DEREGISTERED, REFERENCE)).images == {image_id: None}
     assert pending() == {}
     assert ledger.images([image_id])[image_id].last_used_at == AT
+    assert ledger.images([image_id])[image_id].used_by == {ARN}
 
 
 @pytest.mark.parametrize(
@@ -176,9 +257,38 @@ def test_an_unclear_change_of_an_active_task_definition_deregisters_nothing(
 ) -> None:
     ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
     aggregator.show(ARN, REFERENCE)
-    assert scheduler.take(event(Change.UNCLEAR)).change is Change.REGISTERED
+    for _ in range(2):
+        assert scheduler.take(event(Change.UNCLEAR)).change is Change.REGISTERED
+    assert ledger.task_definition(ARN).registered_at == AT
     assert ledger.task_definition(ARN).deregistered_at is None
     assert pending() == {}
+
+
+def test_an_unclear_change_of_what_is_registered_already_waits_for_the_aggregator(
+    scheduler: CheckScheduler, ecr: Pushed, aggregator: FakeAggregator, ledger: Ledger
+) -> None:
+    image_id = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    scheduler.take(event(Change.REGISTERED, REFERENCE))
+    aggregator.show(ARN, REFERENCE)
+    later = AT + DAY
+    with pytest.raises(ImagesUnknownError, match="still shows it as it was registered"):
+        scheduler.take(event(Change.UNCLEAR, at=later))
+    assert ledger.images([image_id])[image_id].last_used_at == AT
+    del aggregator.active[ARN]
+    aggregator.show(ARN, REFERENCE, active=False)
+    assert scheduler.take(event(Change.UNCLEAR, at=later)).images == {image_id: later + DAY}
+
+
+def test_an_unclear_change_of_what_is_known_to_be_deregistered_is_no_registration(
+    scheduler: CheckScheduler, ecr: Pushed, aggregator: FakeAggregator, ledger: Ledger
+) -> None:
+    image_id = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
+    aggregator.show(ARN, REFERENCE)
+    scheduler.take(event(Change.DEREGISTERED, REFERENCE))
+    outcome = scheduler.take(event(Change.UNCLEAR, at=AT + timedelta(minutes=1)))
+    assert (outcome.change, set(outcome.images)) == (Change.DEREGISTERED, {image_id})
+    assert ledger.awaiting(now=AT) == []
+    assert ledger.task_definition(ARN).registered_at is None
 
 
 @pytest.mark.parametrize("change", [Change.DEREGISTERED, Change.UNCLEAR])
@@ -214,7 +324,7 @@ def test_a_repository_that_cannot_be_read_does_not_hold_up_the_others(
 ) -> None:
     healthy = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
     denied = ecr.push(ecr.repository("denied/app", ecr_cleanup="enabled"), "v1")
-    real = ecr.registry.resolve
+    real = ecr.registry.find
 
     def refuse_one(references: Any) -> Any:
         if any(reference.repository == denied.repository for reference in references):
@@ -223,7 +333,7 @@ def test_a_repository_that_cannot_be_read_does_not_hold_up_the_others(
 
     both = (f"{HOST}/denied/app:v1", REFERENCE)
     with monkeypatch.context() as patch:
-        patch.setattr(ecr.registry, "resolve", refuse_one)
+        patch.setattr(ecr.registry, "find", refuse_one)
         with pytest.raises(ClientError):
             scheduler.take(event(change, *both))
     assert ledger.task_definition(ARN).references == set(both)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_cleanup.errors import EventError
-from ecr_cleanup.events import Change, TaskDefinitionEvent, parse_event
+from ecr_cleanup.events import Change, PushEvent, TaskDefinitionEvent, parse_event
+from ecr_cleanup.image import Repository
 from ecr_cleanup.settings import Place
 
 EVENTS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[1] / "events").glob("*.json")}
@@ -26,7 +27,9 @@ IMAGES = ("111111111111.dkr.ecr.eu-central-1.amazonaws.com/team/app:v1", "public
 
 
 def parse(event: object) -> TaskDefinitionEvent | None:
-    return parse_event(event, now=NOW)
+    parsed = parse_event(event, now=NOW)
+    assert not isinstance(parsed, PushEvent)
+    return parsed
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,26 @@ def test_a_failed_call_changed_nothing() -> None:
     assert parse(EVENTS["cloudtrail_failed_deregister"]) is None
 
 
+@pytest.mark.parametrize("name", ["ecr_delete", "ecr_failed_push", "ecr_push_without_tag"])
+def test_what_gives_no_tag_to_an_image_is_not_a_push(name: str) -> None:
+    assert parse_event(EVENTS[name], now=NOW) is None
+
+
+def test_a_push_is_of_the_account_and_region_that_it_came_from() -> None:
+    assert parse_event(EVENTS["ecr_push"], now=NOW) == PushEvent(
+        event_id="13cde686-328b-6117-af20-0e5566167482",
+        repository=Repository("111111111111", "eu-central-1", "team/app"),
+        digest="sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd12345678",
+        tag="v1",
+        occurred_at=AT.replace(second=5),
+    )
+
+
+def test_a_push_keeps_its_time_whenever_it_is_read() -> None:
+    pushes = [parse_event(EVENTS["ecr_push"], now=now) for now in (AT, NOW)]
+    assert [push.occurred_at for push in pushes if push] == [AT.replace(second=5)] * 2
+
+
 def test_an_event_from_the_future_happens_now() -> None:
     event = changed("cloudtrail_deregister_task_definition", "detail.eventTime", "2999-01-01T00:00:00Z")
     parsed = parse(event)
@@ -73,7 +96,7 @@ def test_a_family_and_revision_becomes_an_arn_of_the_partition() -> None:
     event = copy.deepcopy(EVENTS["cloudtrail_deregister_without_response_elements"])
     event["region"] = "cn-north-1"
     parsed = parse_event(event, now=NOW, partition="aws-cn")
-    assert parsed is not None
+    assert isinstance(parsed, TaskDefinitionEvent)
     assert parsed.arn == "arn:aws-cn:ecs:cn-north-1:222222222222:task-definition/app:7"
 
 
@@ -149,6 +172,15 @@ def test_an_event_speaks_only_for_its_own_account_and_region(name: str, path: st
         (CONFIG, "detail.configurationItem.configuration", None, "nor the status ResourceDeleted"),
         (CONFIG, "detail.configurationItem.configuration.Status", "PAUSED", "'PAUSED' is none of ACTIVE"),
         (CONFIG, "time", "noon", "'noon' is not a time"),
+        ("ecr_push", "time", "noon", "'noon' is not a time"),
+        ("ecr_push", "detail-type", "ECR Image Scan", "or aws.ecr with 'ECR Image Action'"),
+        ("ecr_push", "detail.action-type", None, '"action-type" is NoneType'),
+        ("ecr_push", "detail.result", True, '"result" is bool'),
+        ("ecr_push", "detail.repository-name", "Team/App", "\"repository-name\" 'Team/App' is none"),
+        ("ecr_push", "detail.image-digest", "sha256:abc", "\"image-digest\" 'sha256:abc' is none"),
+        ("ecr_push", "detail.image-digest", None, '"image-digest" is NoneType'),
+        ("ecr_push", "detail.image-tag", "a:b", "\"image-tag\" 'a:b' is none"),
+        ("ecr_push", "detail.image-tag", ["v1"], '"image-tag" is list'),
     ],
 )
 def test_a_malformed_event_is_refused_with_what_is_wrong(name: str, path: str, value: object, complaint: str) -> None:
@@ -187,9 +219,11 @@ def test_any_damage_to_an_event_is_refused_or_harmless(data: st.DataObject) -> N
             target = target[parent]
         target[last] = data.draw(odd_values)
     try:
-        parsed = parse(event)
+        parsed = parse_event(event, now=NOW)
     except EventError as error:
         assert SECRET not in str(error)
         return
-    if parsed is not None and parsed.arn:
+    if isinstance(parsed, PushEvent):
+        assert (parsed.repository.registry_id, parsed.repository.region) == (event["account"], event["region"])
+    elif parsed is not None and parsed.arn:
         assert f":{event['region']}:{event['account']}:" in parsed.arn

@@ -1,44 +1,49 @@
 """The ledger: the DynamoDB table of what events told and what was done.
 
-    pk                        sk       what
-    TASK_DEFINITION#<arn>     STATE    registered_at, deregistered_at, complete_at, references, images
-    AWAITING                  <arn>    registrations that the aggregator has not been seen to show yet
-    IMAGE#<image id>          STATE    last_used_at, and of a removal: removal_started_at, removed_at, removal
+    pk                           sk       what
+    TASK_DEFINITION#<arn>        STATE    registered_at, deregistered_at, complete_at, references, images
+    AWAITING                     <arn>    registrations that the aggregator has not been seen to show yet
+    IMAGE#<image id>             STATE    last_used_at, watched_since, used_by, held, archived_at,
+                                          manifest, manifest_read_at, and of a removal:
+                                          removal_started_at, removed_at, removal
+    TAG#<repository>:<tag>       STATE    pushes: "<time>|<digest>"
+    REMOVALS#<hour>              STATE    removals: how many
+    PLACE                        <place>  deregistered, and what was counted last: active, counted_at, deregistered_then
 
 Every write of an event can be repeated and reordered without changing the outcome: times are set once or only moved
-forwards, sets only grow, and a revision once deregistered stays so. All reads are strongly consistent. Times are
-ISO 8601 in UTC, so that they compare as text.
+forwards, sets only grow (the first so many of `used_by` and `pushes` are kept), and a revision once deregistered stays
+so, and is counted once. All reads are strongly consistent. Times are ISO 8601 in UTC, so that they compare as text.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from ecr_cleanup.chunks import chunks
+from ecr_cleanup.aws.ledger_table import Item, LedgerTable, Update, Value, number, text, texts, time, time_as_text
 from ecr_cleanup.errors import LedgerConflictError
-from ecr_cleanup.image import ImageId
+from ecr_cleanup.image import ImageId, Repository
 from ecr_cleanup.inventory import Registration
+from ecr_cleanup.manifest import Manifest
 from ecr_cleanup.settings import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from botocore.exceptions import ClientError
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
-_BATCH_GET_LIMIT = 100
-# Longer than the longest grace period (365 days) by another year, for those who ask afterwards.
-_IMAGE_RECORD_LIFETIME = timedelta(days=730)
+# Longer than an image can be in the archive (10 years), by two for those who ask afterwards.
+_IMAGE_RECORD_LIFETIME = timedelta(days=12 * 365)
 # A registration whose revision is unknown cannot be matched with the aggregator; by then Config shows it.
 _NAMELESS_LIFETIME = timedelta(hours=24)
-_STATE = "STATE"
+_COUNTED_HOURS = 25
+_REMOVALS_LIFETIME = timedelta(days=3)
+_USERS_KEPT = 50
+# One push of a tag can prove something, two already cannot.
+_PUSHES_KEPT = 5
 _AWAITING = "AWAITING"
-
-K = TypeVar("K")
+_PLACE = "PLACE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,21 @@ class TaskDefinitionRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """What the ledger knows about an image. `removal` is what others are told of a removal, as JSON."""
+    """What the ledger knows about an image.
+
+    `watched_since` is when an image without a known use was first found unused, and `used_by` has the ARNs of task
+    definitions that used it. `held` says that it was seen in use by something whose end no event tells. Our own
+    reading of the manifest at `manifest_read_at` is one of the pulls that ECR records. `removal` is what others are
+    told of a removal, as JSON.
+    """
 
     last_used_at: datetime | None = None
+    watched_since: datetime | None = None
+    used_by: frozenset[str] = frozenset()
+    held: bool = False
+    archived_at: datetime | None = None
+    manifest: Manifest | None = None
+    manifest_read_at: datetime | None = None
     removal_started_at: datetime | None = None
     removed_at: datetime | None = None
     removal: str | None = None
@@ -68,6 +85,28 @@ class ImageRecord:
         return self.removal_started_at is not None and self.removed_at is None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Push:
+    """A tag was given to an image, a manifest digest, at that moment."""
+
+    at: datetime
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRecord:
+    """How many task definitions a place had, and how many went since.
+
+    `active` were counted at `counted_at`, both None where nobody counted yet. `deregistered` is the number of
+    deregistrations that events have told of in all, `deregistered_then` what it was at that moment.
+    """
+
+    active: int | None = None
+    counted_at: datetime | None = None
+    deregistered: int = 0
+    deregistered_then: int = 0
+
+
 class Ledger:
     """Reads and writes the ledger.
 
@@ -75,8 +114,7 @@ class Ledger:
     """
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
-        self._client = client
-        self._table = table_name
+        self._table = LedgerTable(client, table_name)
 
     def record_registration(
         self,
@@ -90,15 +128,15 @@ class Ledger:
     ) -> None:
         """A task definition is known from now on, and counts as used at once, unless it is deregistered already."""
         facts = _facts(references, image_ids)
-        update = self._update_task_definition(arn, "registered_at", at, facts)
-        awaiting = self._awaiting(arn, place, at, now, facts)
-        fresh = "attribute_not_exists(registered_at) AND attribute_not_exists(deregistered_at)"
-        put: TransactWriteItemTypeDef = {"Put": {"TableName": self._table, "Item": awaiting}}
-        if not self._transact({**update, "ConditionExpression": fresh}, put):
+        update = _update_of_task_definition(arn, "registered_at = :at", at, facts)
+        fresh = replace(
+            update, condition="attribute_not_exists(registered_at) AND attribute_not_exists(deregistered_at)"
+        )
+        if not self._table.update_and_put(fresh, _AWAITING, arn, _awaiting(place, at, now, facts)):
             # Known before, or the event came after that of the deregistration, which it then completes. Or the images
             # could not be found at the first attempt.
             late = "attribute_not_exists(registered_at) AND attribute_exists(deregistered_at)"
-            self._update_if(f"({late}) OR attribute_not_exists(images)", update)
+            self._table.update(replace(update, condition=f"({late}) OR attribute_not_exists(images)"))
 
     def record_nameless_registration(
         self,
@@ -112,9 +150,9 @@ class Ledger:
         now: datetime,
     ) -> None:
         """A task definition of unknown revision counts as used until the aggregator must have it."""
-        awaiting = self._awaiting(f"{family_arn}:?{event_id}", place, at, now, _facts(references, image_ids))
-        awaiting["expires_at"] = _expiry(at, _NAMELESS_LIFETIME)
-        self._client.put_item(TableName=self._table, Item=awaiting)
+        values = _awaiting(place, at, now, _facts(references, image_ids))
+        values["expires_at"] = _expiry(at, _NAMELESS_LIFETIME)
+        self._table.put(_AWAITING, f"{family_arn}:?{event_id}", values)
 
     def record_deregistration(
         self,
@@ -125,16 +163,22 @@ class Ledger:
         image_ids: Iterable[ImageId],
         complete: bool = True,
     ) -> None:
-        """A task definition is inactive for good, since `at` at the latest.
+        """A task definition is inactive for good, since `at` at the latest; its place has one less.
 
         `complete` says that its images are all known, so that a duplicate of the event need not look for them again.
         """
-        update = self._update_task_definition(arn, "deregistered_at", at, _facts(references, image_ids))
-        if complete:
-            update["UpdateExpression"] = update["UpdateExpression"].replace("SET ", "SET complete_at = :at, ", 1)
-        later = "attribute_not_exists(deregistered_at) OR deregistered_at < :at"
-        update["ConditionExpression"] = f"{later} OR (deregistered_at = :at AND attribute_not_exists(complete_at))"
-        self._transact(update, {"Delete": {"TableName": self._table, "Key": _key(_AWAITING, arn)}})
+        moments = "deregistered_at = :at, complete_at = :at" if complete else "deregistered_at = :at"
+        update = _update_of_task_definition(arn, moments, at, _facts(references, image_ids))
+        fresh = replace(update, condition="attribute_not_exists(deregistered_at)")
+        if self._table.update_and_delete(fresh, _AWAITING, arn):
+            # Not in the transaction, where the many of one place would be in each other's way. If it is not reached,
+            # one too few is counted, which at worst looks as if task definitions had disappeared.
+            place = _place_of(arn)
+            self._table.update(Update(_PLACE, "ADD deregistered :one", {"one": 1}, sk=str(place)))
+        else:
+            incomplete = "(attribute_not_exists(complete_at) OR complete_at < :at)"
+            condition = f"deregistered_at < :at OR (deregistered_at = :at AND {incomplete})"
+            self._table.update(replace(update, condition=condition))
 
     def task_definition(self, arn: str) -> TaskDefinitionRecord:
         """What is known about one task definition; an empty record where nothing is."""
@@ -142,209 +186,294 @@ class Ledger:
 
     def task_definitions(self, arns: Iterable[str]) -> dict[str, TaskDefinitionRecord]:
         """What is known about each of these task definitions, by ARN."""
-        items = self._get({arn: f"TASK_DEFINITION#{arn}" for arn in arns})
+        items = self._table.get({arn: _task_definition(arn) for arn in arns})
         return {
             arn: TaskDefinitionRecord(
-                registered_at=_time(item, "registered_at"),
-                deregistered_at=_time(item, "deregistered_at"),
-                complete_at=_time(item, "complete_at"),
-                references=_set(item, "references"),
-                image_ids=frozenset(map(ImageId.parse, _set(item, "images"))),
+                registered_at=time(item, "registered_at"),
+                deregistered_at=time(item, "deregistered_at"),
+                complete_at=time(item, "complete_at"),
+                references=texts(item, "references"),
+                image_ids=_image_ids(item),
             )
             for arn, item in items.items()
         }
 
     def awaiting(self, *, now: datetime) -> list[Registration]:
         """The registrations that the aggregator has not been seen to show yet."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": _AWAITING}},
-        )
         return [
             Registration(
                 arn=item["sk"]["S"],
                 place=Place(item["account"]["S"], item["region"]["S"]),
-                references=_set(item, "references"),
-                image_ids=frozenset(map(ImageId.parse, _set(item, "images"))),
-                registered_at=_parse_time(item["registered_at"]["S"]),
-                recorded_at=_parse_time(item["recorded_at"]["S"]),
+                references=texts(item, "references"),
+                image_ids=_image_ids(item),
+                registered_at=datetime.fromisoformat(item["registered_at"]["S"]),
+                recorded_at=datetime.fromisoformat(item["recorded_at"]["S"]),
             )
-            for page in pages
-            for item in page["Items"]
+            for item in self._table.query(_AWAITING)
             # DynamoDB deletes expired items within days, not at once.
-            if "expires_at" not in item or int(item["expires_at"]["N"]) > now.timestamp()
+            if (expiry := number(item, "expires_at")) is None or expiry > now.timestamp()
         ]
 
     def forget_awaiting(self, arn: str) -> None:
         """The aggregator shows this task definition; from now on it speaks for it."""
-        self._client.delete_item(TableName=self._table, Key=_key(_AWAITING, arn))
+        self._table.delete(_AWAITING, arn)
 
-    def record_last_use(self, image_id: ImageId, *, at: datetime) -> None:
-        """An image was in use at that moment; a later one that is known already stays."""
-        self._update_if(
-            "attribute_not_exists(last_used_at) OR last_used_at < :at",
-            {
-                "TableName": self._table,
-                "Key": _key(f"IMAGE#{image_id}", _STATE),
-                "UpdateExpression": "SET last_used_at = :at, expires_at = :expiry",
-                "ExpressionAttributeValues": {
-                    ":at": {"S": _text(at)},
-                    ":expiry": _expiry(at, _IMAGE_RECORD_LIFETIME),
-                },
-            },
+    def record_last_use(self, image_id: ImageId, *, at: datetime, by: str | None = None) -> None:
+        """An image was in use at that moment; a later one that is known already stays.
+
+        `by` is the ARN of the task definition that used it, of which 50 are remembered, to explain a removal.
+        """
+        self._move_last_use(image_id, at)
+        if by:
+            room = "attribute_not_exists(used_by) OR (size(used_by) < :most AND NOT contains(used_by, :by))"
+            self._table.update(
+                Update(_image(image_id), "ADD used_by :users", {"users": [by], "by": by, "most": _USERS_KEPT}, room)
+            )
+
+    def record_holding(self, image_id: ImageId, *, at: datetime) -> None:
+        """An image is in use by something whose end no event tells: only a check can find that it ended."""
+        if not self._move_last_use(image_id, at, ", held = :held", {"held": True}):
+            self._table.update(Update(_image(image_id), "SET held = :held", {"held": True}))
+
+    def release(self, image_id: ImageId, *, at: datetime, still_archived: bool = False) -> None:
+        """What held an image ended, or somebody restored it from the archive, nobody knows when: it was used until now.
+
+        `still_archived` says that it was not restored, and its time in the archive goes on. Where a later use is known
+        already, it may be of whatever holds the image again, and nothing changes.
+        """
+        self._move_last_use(image_id, at, " REMOVE held" if still_archived else " REMOVE held, archived_at")
+
+    def record_watch(self, image_id: ImageId, *, at: datetime) -> None:
+        """An image without a known use was found unused; the first time stays."""
+        self._table.update(
+            Update(
+                _image(image_id),
+                "SET watched_since = :at, expires_at = if_not_exists(expires_at, :expiry)",
+                {"at": at, "expiry": _expiry(at, _IMAGE_RECORD_LIFETIME)},
+                "attribute_not_exists(watched_since)",
+            )
+        )
+
+    def record_manifest(self, image_id: ImageId, manifest: Manifest, *, read_at: datetime | None) -> None:
+        """The manifest of an image was read, which ECR takes for a pull: for one of ours if `read_at` says when."""
+        if read_at is None:
+            update = Update(_image(image_id), "SET manifest = :manifest", {"manifest": manifest.to_json()})
+            self._table.update(replace(update, condition="attribute_not_exists(manifest)"))
+            return
+        self._table.update(
+            Update(
+                _image(image_id),
+                "SET manifest = :manifest, manifest_read_at = :at, expires_at = if_not_exists(expires_at, :expiry)",
+                {"manifest": manifest.to_json(), "at": read_at, "expiry": _expiry(read_at, _IMAGE_RECORD_LIFETIME)},
+                "attribute_not_exists(manifest_read_at) OR manifest_read_at < :at",
+            )
+        )
+
+    def record_archiving(self, image_id: ImageId, *, at: datetime) -> None:
+        """An image went to the archive; if it did so before, the last time counts."""
+        self._table.update(
+            Update(
+                _image(image_id),
+                "SET archived_at = :at, expires_at = :expiry",
+                {"at": at, "expiry": _expiry(at, _IMAGE_RECORD_LIFETIME)},
+                "attribute_not_exists(archived_at) OR archived_at < :at",
+            )
         )
 
     def images(self, image_ids: Iterable[ImageId]) -> dict[ImageId, ImageRecord]:
         """What is known about each of these images; an empty record where nothing is."""
-        items = self._get({image_id: f"IMAGE#{image_id}" for image_id in image_ids})
-        return {
-            image_id: ImageRecord(
-                last_used_at=_time(item, "last_used_at"),
-                removal_started_at=_time(item, "removal_started_at"),
-                removed_at=_time(item, "removed_at"),
-                removal=item["removal"]["S"] if "removal" in item else None,
-            )
-            for image_id, item in items.items()
-        }
+        items = self._table.get({image_id: _image(image_id) for image_id in image_ids})
+        return {image_id: _image_record(item) for image_id, item in items.items()}
 
-    def begin_removal(self, image_id: ImageId, *, last_used_at: datetime, at: datetime, removal: str) -> None:
+    def begin_removal(self, image_id: ImageId, *, record: ImageRecord, at: datetime, removal: str) -> None:
         """Put on record that the image is about to be removed; `removal` is what to tell others of it, as JSON.
 
         Raises:
-            LedgerConflictError: the image was used again since `last_used_at` was read.
+            LedgerConflictError: the image was used, held or watched anew since `record` was read.
         """
-        began = self._update_if(
-            "last_used_at = :last_used_at",
-            {
-                "TableName": self._table,
-                "Key": _key(f"IMAGE#{image_id}", _STATE),
-                "UpdateExpression": "SET removal_started_at = :at, removal = :removal, expires_at = :expiry "
-                "REMOVE removed_at",
-                "ExpressionAttributeValues": {
-                    ":at": {"S": _text(at)},
-                    ":removal": {"S": removal},
-                    ":expiry": _expiry(at, _IMAGE_RECORD_LIFETIME),
-                    ":last_used_at": {"S": _text(last_used_at)},
+        known: dict[str, Value | None] = {"last_used_at": record.last_used_at, "watched_since": record.watched_since}
+        if not record.held:
+            known["held"] = None
+        unchanged = [f"attribute_not_exists({n})" if v is None else f"{n} = :{n}" for n, v in known.items()]
+        began = self._table.update(
+            Update(
+                _image(image_id),
+                "SET removal_started_at = :at, removal = :removal, expires_at = :expiry REMOVE removed_at",
+                {
+                    "at": at,
+                    "removal": removal,
+                    "expiry": _expiry(at, _IMAGE_RECORD_LIFETIME),
+                    **{name: value for name, value in known.items() if value is not None},
                 },
-            },
+                " AND ".join(unchanged),
+            )
         )
         if not began:
             raise LedgerConflictError(f"{image_id} was used again while its removal was being decided")
 
     def finish_removal(self, image_id: ImageId, *, at: datetime) -> None:
         """The image is gone and everybody was told."""
-        self._client.update_item(
-            TableName=self._table,
-            Key=_key(f"IMAGE#{image_id}", _STATE),
-            UpdateExpression="SET removed_at = :at",
-            ExpressionAttributeValues={":at": {"S": _text(at)}},
-        )
+        self._table.update(Update(_image(image_id), "SET removed_at = :at", {"at": at}))
 
     def abandon_removal(self, image_id: ImageId) -> None:
         """The registry did not let the image go; it is not being removed any more."""
-        self._client.update_item(
-            TableName=self._table,
-            Key=_key(f"IMAGE#{image_id}", _STATE),
-            UpdateExpression="REMOVE removal_started_at, removal",
+        self._table.update(Update(_image(image_id), "REMOVE removal_started_at, removal"))
+
+    def removals(self, *, now: datetime) -> dict[datetime, int]:
+        """How many removals were counted in this hour and in each of the 24 before it, where there were any.
+
+        By the beginning of the hour, in UTC.
+        """
+        hours = [_hour(now) - timedelta(hours=ago) for ago in range(_COUNTED_HOURS)]
+        items = self._table.get({hour: _removals(hour) for hour in hours})
+        return {hour: count for hour, item in items.items() if (count := number(item, "removals"))}
+
+    def count_removal(self, *, now: datetime, limit: int) -> bool:
+        """Count a removal in this hour; False, and nothing is counted, where there were `limit` of them already.
+
+        A call whose answer is lost is made again, and counts twice.
+        """
+        if limit <= 0:
+            return False
+        hour = _hour(now)
+        return self._table.update(
+            Update(
+                _removals(hour),
+                "SET expires_at = :expiry ADD removals :one",
+                {"one": 1, "limit": limit, "expiry": _expiry(hour, _REMOVALS_LIFETIME)},
+                "attribute_not_exists(removals) OR removals < :limit",
+            )
         )
 
-    def _awaiting(
-        self, arn: str, place: Place, at: datetime, now: datetime, facts: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    def record_push(self, repository: Repository, tag: str, digest: str, *, at: datetime) -> None:
+        """A tag was given to an image, once at that moment however often it is said. What is recorded stays for good.
+
+        Five pushes of a tag are remembered: who asks whether there was but one knows by then.
+        """
+        self._table.update(
+            Update(
+                _tag(repository, tag),
+                "ADD pushes :push",
+                {"push": [f"{time_as_text(at)}|{digest}"], "most": _PUSHES_KEPT},
+                "attribute_not_exists(pushes) OR size(pushes) < :most",
+            )
+        )
+
+    def pushes(self, repository: Repository, tags: Iterable[str]) -> dict[str, frozenset[Push]]:
+        """The known pushes of each of these tags; none where an event was lost or the tag is older than the ledger."""
+        items = self._table.get({tag: _tag(repository, tag) for tag in tags})
+        return {tag: frozenset(map(_push, texts(item, "pushes"))) for tag, item in items.items()}
+
+    def places(self) -> dict[Place, PlaceRecord]:
+        """All places of which anything was counted."""
         return {
-            **_key(_AWAITING, arn),
-            "account": {"S": place.account},
-            "region": {"S": place.region},
-            "registered_at": {"S": _text(at)},
-            "recorded_at": {"S": _text(now)},
-            **facts,
+            Place(*item["sk"]["S"].split("/")): PlaceRecord(
+                active=number(item, "active"),
+                counted_at=time(item, "counted_at"),
+                deregistered=number(item, "deregistered") or 0,
+                deregistered_then=number(item, "deregistered_then") or 0,
+            )
+            for item in self._table.query(_PLACE)
         }
 
-    def _update_task_definition(
-        self, arn: str, moment: str, at: datetime, facts: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        expression = f"SET {moment} = :at"
-        if facts:
-            expression += " ADD " + ", ".join(f"#{name} :{name}" for name in facts)
-        update: dict[str, Any] = {
-            "TableName": self._table,
-            "Key": _key(f"TASK_DEFINITION#{arn}", _STATE),
-            "UpdateExpression": expression,
-            "ExpressionAttributeValues": {":at": {"S": _text(at)}, **{f":{n}": v for n, v in facts.items()}},
-        }
-        if facts:
-            # "references" is a reserved word.
-            update["ExpressionAttributeNames"] = {f"#{name}": name for name in facts}
-        return update
+    def record_count(self, place: Place, *, active: int, deregistered: int, at: datetime) -> None:
+        """So many task definitions were ACTIVE, after so many deregistrations; the last count stays."""
+        self._table.update(
+            Update(
+                _PLACE,
+                "SET active = :active, counted_at = :at, deregistered_then = :deregistered",
+                {"active": active, "at": at, "deregistered": deregistered},
+                "attribute_not_exists(counted_at) OR counted_at < :at",
+                sk=str(place),
+            )
+        )
 
-    def _transact(self, update: dict[str, Any], other: TransactWriteItemTypeDef) -> bool:
-        """Do both, or neither where the condition of the update does not hold."""
-        items: Any = [{"Update": update}, other]
-        try:
-            self._client.transact_write_items(TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
-            if "ConditionalCheckFailed" not in _cancellation_codes(error):
-                raise
-            return False
-        return True
-
-    def _update_if(self, condition: str, update: dict[str, Any]) -> bool:
-        """Update where the condition holds."""
-        try:
-            self._client.update_item(**update, ConditionExpression=condition)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
-
-    def _get(self, keys: Mapping[K, str]) -> dict[K, Mapping[str, Any]]:
-        """Items by partition key; an empty one where there is none."""
-        found: dict[str, Mapping[str, Any]] = {}
-        for some in chunks(sorted(set(keys.values())), _BATCH_GET_LIMIT):
-            for item in self._batch_get(some):
-                found[item["pk"]["S"]] = item
-        return {key: found.get(pk, {}) for key, pk in keys.items()}
-
-    def _batch_get(self, partition_keys: list[str]) -> Iterator[Mapping[str, Any]]:
-        request: Any = {self._table: {"Keys": [_key(pk, _STATE) for pk in partition_keys], "ConsistentRead": True}}
-        while request:
-            answer = self._client.batch_get_item(RequestItems=request)
-            yield from answer["Responses"].get(self._table, [])
-            # What did not fit into the answer (16 MB) or was throttled.
-            request = answer.get("UnprocessedKeys")
+    def _move_last_use(
+        self, image_id: ImageId, at: datetime, more: str = "", values: Mapping[str, Value] | None = None
+    ) -> bool:
+        """Move the last use forwards, and with it whatever `more` adds to the expression."""
+        return self._table.update(
+            Update(
+                _image(image_id),
+                f"SET last_used_at = :at, expires_at = :expiry{more}",
+                {"at": at, "expiry": _expiry(at, _IMAGE_RECORD_LIFETIME), **(values or {})},
+                "attribute_not_exists(last_used_at) OR last_used_at <= :at",
+            )
+        )
 
 
-def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
+def _task_definition(arn: str) -> str:
+    return f"TASK_DEFINITION#{arn}"
 
 
-def _facts(references: Iterable[str], image_ids: Iterable[ImageId]) -> dict[str, dict[str, list[str]]]:
+def _image(image_id: ImageId) -> str:
+    return f"IMAGE#{image_id}"
+
+
+def _tag(repository: Repository, tag: str) -> str:
+    return f"TAG#{repository}:{tag}"
+
+
+def _removals(hour: datetime) -> str:
+    return f"REMOVALS#{hour:%Y-%m-%dT%H}"
+
+
+def _hour(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _expiry(at: datetime, lifetime: timedelta) -> int:
+    return int((at + lifetime).timestamp())
+
+
+def _place_of(task_definition_arn: str) -> Place:
+    _, _, _, region, account, *_ = task_definition_arn.split(":")
+    return Place(account, region)
+
+
+def _facts(references: Iterable[str], image_ids: Iterable[ImageId]) -> dict[str, frozenset[str]]:
     """The non-empty sets; DynamoDB refuses empty ones."""
-    sets = {"references": sorted(set(references)), "images": sorted(map(str, set(image_ids)))}
-    return {name: {"SS": values} for name, values in sets.items() if values}
+    sets = {"references": frozenset(references), "images": frozenset(map(str, image_ids))}
+    return {name: values for name, values in sets.items() if values}
 
 
-def _expiry(at: datetime, lifetime: timedelta) -> dict[str, str]:
-    return {"N": str(int((at + lifetime).timestamp()))}
+def _awaiting(place: Place, at: datetime, now: datetime, facts: Mapping[str, Value]) -> dict[str, Value]:
+    return {
+        "account": place.account,
+        "region": place.region,
+        "registered_at": at,
+        "recorded_at": now,
+        **facts,
+    }
 
 
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")
+def _update_of_task_definition(arn: str, moments: str, at: datetime, facts: Mapping[str, Value]) -> Update:
+    additions = ", ".join(f"#{name} :{name}" for name in facts)
+    expression = f"SET {moments} ADD {additions}" if facts else f"SET {moments}"
+    # "references" is a reserved word.
+    return Update(_task_definition(arn), expression, {"at": at, **facts}, names=facts.keys())
 
 
-def _parse_time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _image_ids(item: Item) -> frozenset[ImageId]:
+    return frozenset(map(ImageId.parse, texts(item, "images")))
 
 
-def _time(item: Mapping[str, Any], name: str) -> datetime | None:
-    return _parse_time(item[name]["S"]) if name in item else None
+def _image_record(item: Item) -> ImageRecord:
+    manifest = text(item, "manifest")
+    return ImageRecord(
+        last_used_at=time(item, "last_used_at"),
+        watched_since=time(item, "watched_since"),
+        used_by=texts(item, "used_by"),
+        held="held" in item,
+        archived_at=time(item, "archived_at"),
+        manifest=Manifest.from_json(manifest) if manifest else None,
+        manifest_read_at=time(item, "manifest_read_at"),
+        removal_started_at=time(item, "removal_started_at"),
+        removed_at=time(item, "removed_at"),
+        removal=text(item, "removal"),
+    )
 
 
-def _set(item: Mapping[str, Any], name: str) -> frozenset[str]:
-    return frozenset(item.get(name, {}).get("SS", ()))
-
-
-def _cancellation_codes(error: ClientError) -> list[str]:
-    answer: Mapping[str, Any] = error.response
-    return [reason.get("Code", "") for reason in answer.get("CancellationReasons", ())]
+def _push(entry: str) -> Push:
+    at, _, digest = entry.partition("|")
+    return Push(datetime.fromisoformat(at), digest)

@@ -1,4 +1,4 @@
-"""The function that takes events of task definitions from the events queue."""
+"""The function that takes events of task definitions and of pushes from the events queue."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ecr_cleanup.aws.ecr import Registry
 from ecr_cleanup.aws.ledger import Ledger
 from ecr_cleanup.aws.scheduler import CheckSchedules
 from ecr_cleanup.errors import EventError
-from ecr_cleanup.events import parse_event
+from ecr_cleanup.events import TaskDefinitionEvent, parse_event
 from ecr_cleanup.handlers.records import careful
-from ecr_cleanup.observability import count, logger, metrics, report_event, tracer
+from ecr_cleanup.observability import count, logger, metrics, report_event, report_push, tracer
 from ecr_cleanup.scheduling import CheckScheduler
 from ecr_cleanup.settings import Settings
 
@@ -60,10 +60,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
     def take(record: SQSRecord) -> None:
         event = parse_event(_decode(record.body), now=_now(), partition=_settings().partition)
-        if event is None:
+        if isinstance(event, TaskDefinitionEvent):
+            report_event(event, scheduler.take(event))
+        elif event and scheduler.take_push(event):
+            report_push(event)
+        else:
             count("EventsIgnored")
-            return
-        report_event(event, scheduler.take(event))
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=careful(take), processor=processor, context=context)
