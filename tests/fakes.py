@@ -124,7 +124,12 @@ class Pushed:
         return Repository(SHARED, REGION, name)
 
     def push(
-        self, repository: Repository, *tags: str, content: str = "one", config_type: str = "x", **more: Any
+        self,
+        repository: Repository,
+        *tags: str,
+        content: str = "one",
+        config_type: str = "application/vnd.oci.image.config.v1+json",
+        **more: Any,
     ) -> ImageId:
         """`more` are further members of the manifest."""
         return self._put(

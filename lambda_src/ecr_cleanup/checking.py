@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecr_cleanup.aws import AWS_ERRORS
-from ecr_cleanup.aws.ecr import Deletion
-from ecr_cleanup.chunks import chunks
-from ecr_cleanup.decision import Decision, Evidence, Policy, Verdict, decide, postponed_for_trouble
-from ecr_cleanup.errors import DeletionRefusedError, LedgerConflictError
-from ecr_cleanup.inventory import TrustProblem
+from ecr_cleanup.aws.ecr import Deletion, missing_operations
+from ecr_cleanup.decision import Decision, Evidence, Question, Verdict, capped, decide, postponed_for_trouble
+from ecr_cleanup.errors import AnnouncementError, DeletionRefusedError, LedgerConflictError, ManifestError
+from ecr_cleanup.evidence import Finder
+from ecr_cleanup.image import ImageId, ImageStatus
+from ecr_cleanup.policy import Policy
+from ecr_cleanup.removal import Removal, goes_along
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
@@ -23,27 +22,28 @@ if TYPE_CHECKING:
 
     from ecr_cleanup.aws.ecr import Registry
     from ecr_cleanup.aws.event_bus import EventBus
-    from ecr_cleanup.aws.ledger import ImageRecord, Ledger
+    from ecr_cleanup.aws.ledger import Ledger
     from ecr_cleanup.aws.scheduler import CheckSchedules
     from ecr_cleanup.check import Check
-    from ecr_cleanup.image import Image, ImageId, Repository
+    from ecr_cleanup.image import Image
     from ecr_cleanup.inventory import Inventory, Usage
     from ecr_cleanup.settings import CheckSettings
     from ecr_cleanup.taking_inventory import InventoryTaker
 
-# One check takes some eight calls; with less time than this left, the next one might be cut short.
+# One check takes some ten calls; with less time than this left, the next one might be cut short.
 _TIME_FOR_ONE_CHECK = timedelta(seconds=90)
-_USERS_AT_A_TIME = 100
 _REPORT_INTERVAL = timedelta(days=1)
-_NOT_READ_YET = (TrustProblem(None, "the inventory was not read yet", "read it"),)
+# An event has room for 256 KB.
+_TOLD = 1000
+_TROUBLES = (*AWS_ERRORS, AnnouncementError, DeletionRefusedError, ManifestError)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What was found and done about one check.
 
-    `image` is None where it is gone or nobody could look. `next_check_at` is there where the check was postponed.
-    `removed` tells a removal from the report of one.
+    `image` is None where it is gone or nobody could look. `next_check_at` is there where the image will be looked at
+    again. `done` is what was done with the image, None where nothing was; `removal` what is on record of that.
     """
 
     check: Check
@@ -51,16 +51,8 @@ class Answer:
     image: Image | None = None
     users: tuple[Usage, ...] = ()
     next_check_at: datetime | None = None
-    removed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """What was seen of one repository, or the trouble in the way."""
-
-    tags: Mapping[str, str] | None = None
-    images: Mapping[ImageId, Image] | None = None
-    trouble: str | None = None
+    done: Action | None = None
+    removal: Mapping[str, Any] | None = None
 
 
 class CheckRun:
@@ -79,45 +71,22 @@ class CheckRun:
         time_left: Callable[[], timedelta],
     ) -> None:
         self._settings = settings
-        self._policy = Policy(settings.opt_in_tag, settings.grace_period)
         self._registry = registry
         self._ledger = ledger
-        self._inventory_taker = inventory_taker
         self._schedules = schedules
         self._event_bus = event_bus
         self._clock = clock
         self._time_left = time_left
-        self._looked: dict[Repository, _Looked] = {}
-        self._records: dict[ImageId, ImageRecord] = {}
-        self._ledger_trouble: str | None = None
-        self._is_active: dict[str, bool] = {}
-
-    @cached_property
-    def inventory(self) -> Inventory:
-        """Read when the first image needs it, and once for the batch."""
-        return self._inventory_taker.take(self._clock())
+        self._finder = Finder(settings, registry=registry, ledger=ledger, inventory_taker=inventory_taker, clock=clock)
 
     @property
     def inventory_if_read(self) -> Inventory | None:
         """The inventory, where any image of the batch needed it."""
-        return self.__dict__.get("inventory")
+        return self._finder.inventory_if_read
 
     def prepare(self, checks: Iterable[Check]) -> None:
         """Look at all images of the batch in as few calls as possible. What cannot be read postpones later on."""
-        wanted: defaultdict[Repository, set[ImageId]] = defaultdict(set)
-        for check in checks:
-            wanted[check.image_id.repository].add(check.image_id)
-        for repository, image_ids in wanted.items():
-            try:
-                tags = self._registry.repository_tags(repository)
-                images = self._registry.images(image_ids) if tags is not None else {}
-                self._looked[repository] = _Looked(tags, images)
-            except AWS_ERRORS as error:
-                self._looked[repository] = _Looked(trouble=f"the repository {repository} could not be read: {error}")
-        try:
-            self._records = self._ledger.images(image_id for some in wanted.values() for image_id in some)
-        except AWS_ERRORS as error:
-            self._ledger_trouble = f"the ledger could not be read: {error}"
+        self._finder.prepare(checks)
 
     def answer(self, check: Check) -> Answer:
         """Judge the image of one check and do what the verdict says.
@@ -127,142 +96,246 @@ class CheckRun:
         """
         try:
             return self._answer(check)
-        except (*AWS_ERRORS, DeletionRefusedError) as error:
+        except _TROUBLES as error:
             return self._postpone_for_trouble(check, "failed", str(error))
 
     def _answer(self, check: Check) -> Answer:
         if not self._settings.in_charge_of(check.image_id.repository):
             reason = "this installation is not in charge of the image's registry and region any more"
             return Answer(check, Decision(Verdict.KEEP, "not_in_charge", reason))
-        looked = self._looked[check.image_id.repository]
-        trouble = looked.trouble or self._ledger_trouble
-        if trouble or looked.images is None:
-            return self._postpone_for_trouble(check, "not_readable", trouble or "nobody looked")
+        if trouble := self._finder.trouble(check.image_id):
+            return self._postpone_for_trouble(check, "not_readable", trouble)
         if self._time_left() < _TIME_FOR_ONE_CHECK:
             return self._postpone_for_trouble(check, "out_of_time", "the function's time was up before this check")
-        record = self._records[check.image_id]
-        if record.removal_is_unfinished and check.image_id in looked.images:
-            # It was begun, and the image is still there: whoever removes it later, it was not that removal.
-            self._ledger.abandon_removal(check.image_id)
-        evidence = Evidence(
-            image_id=check.image_id,
-            image=looked.images.get(check.image_id),
-            repository_tags=looked.tags,
-            users=(),
-            problems=_NOT_READ_YET,
-            last_used_at=record.last_used_at,
-            attempt=check.attempt,
-            now=self._clock(),
-        )
-        # The inventory is read only for what comes as far as needing it.
-        decision = decide(evidence, self._policy)
-        if decision.rule == "inventory_not_trusted" and evidence.image:
-            evidence = replace(
-                evidence,
-                users=self._active_users(self.inventory, evidence.image),
-                problems=self.inventory.problems,
-            )
-            decision = decide(evidence, self._policy)
+        evidence = self._finder.first_look(check)
+        if self._finder.record(check.image_id).removal_is_unfinished and (answer := self._finish(check, evidence)):
+            return answer
+        policy = Policy.of(self._settings, evidence.repository_tags or {})
+        evidence, decision = self._decide(evidence, policy)
         if decision.verdict is Verdict.REMOVE:
-            return self._remove(check, evidence, decision)
-        return self._follow(check, evidence, decision, record)
+            return self._remove(check, evidence, policy, decision)
+        return self._follow(check, evidence, decision)
 
-    def _follow(self, check: Check, evidence: Evidence, decision: Decision, record: ImageRecord | None) -> Answer:
+    def _decide(self, evidence: Evidence, policy: Policy) -> tuple[Evidence, Decision]:
+        """Decide, and find out what the rules ask on the way."""
+        while isinstance(answer := decide(evidence, policy), Question):
+            evidence = self._finder.answer(answer, evidence, policy)
+        return evidence, answer
+
+    def _follow(self, check: Check, evidence: Evidence, decision: Decision) -> Answer:
         """Do what any verdict but `remove` asks for."""
-        next_check_at = None
-        if decision.verdict is Verdict.GONE and record and record.removal_is_unfinished:
-            # A function removed it and did not live to tell.
-            self._tell(check.image_id, record.removal)
+        image_id, now = check.image_id, evidence.now
         if decision.rule == "in_use":
             # Should the event of its deregistration never come, the grace period starts with what was seen here.
-            self._ledger.record_last_use(check.image_id, at=evidence.now)
-        if decision.until:
-            if evidence.last_used_at is None and decision.rule == "within_grace_period":
-                self._ledger.record_last_use(check.image_id, at=evidence.now)
-            next_check_at = self._schedules.put(
-                check.again(attempt=decision.attempt), decision.until, now=self._clock()
-            )
-        return Answer(check, decision, evidence.image, evidence.users, next_check_at)
+            if decision.until:
+                self._ledger.record_holding(image_id, at=now)
+            else:
+                self._ledger.record_last_use(image_id, at=now)
+        elif decision.verdict is not Verdict.GONE and evidence.last_used_at is None:
+            self._ledger.record_watch(image_id, at=now)
+        return Answer(check, decision, evidence.image, evidence.users or (), self._ask_again(check, decision))
 
-    def _remove(self, check: Check, evidence: Evidence, decision: Decision) -> Answer:
-        if self._settings.action is Action.REPORT:
+    def _remove(self, check: Check, evidence: Evidence, policy: Policy, decision: Decision) -> Answer:
+        if policy.action is Action.REPORT:
             # Reported again and again: once the action is to delete, what was reported goes.
-            now = self._clock()
-            again = max(self._settings.grace_period, _REPORT_INTERVAL)
-            due = self._schedules.put(check.again(attempt=0), now + again, now=now)
+            due = self._put(check.again(attempt=0), self._clock() + max(policy.grace_period, _REPORT_INTERVAL))
             return Answer(check, decision, evidence.image, next_check_at=due)
-        evidence = self._look_again(evidence)
-        decision = decide(evidence, self._policy)
-        image = evidence.image
-        if decision.verdict is not Verdict.REMOVE or image is None or evidence.last_used_at is None:
-            return self._follow(check, evidence, decision, None)
-        removal = self._describe_removal(image, evidence.last_used_at, decision)
+        if missing := missing_operations(policy.action):
+            known = ", ".join(f"{operation} (boto3 {version})" for operation, version in sorted(missing.items()))
+            return self._postpone_for_trouble(check, "sdk_too_old", f"the runtime's boto3 does not know {known}")
+        before, evidence = evidence, self._finder.second_look(evidence)
+        policy = Policy.of(self._settings, evidence.repository_tags or {})
+        evidence, decision = self._decide(evidence, policy)
+        image, manifest = evidence.image, evidence.manifest
+        if decision.verdict is not Verdict.REMOVE or image is None or manifest is None:
+            return self._follow(check, evidence, decision)
+        if changed := _changes(before, evidence):
+            return self._postpone_for_trouble(
+                check, "changed", f"{changed} changed while the removal was being decided"
+            )
+        # What is in the archive goes for good when its time there is over.
+        action = policy.action if image.status is ImageStatus.ACTIVE else Action.DELETE
+        belongings = self._finder.belongings(image.id, manifest)
+        removal = Removal(image.id, action, belongings, self._facts(image, evidence, decision))
+        if waits := self._wait_for_parts(removal, policy, evidence.now):
+            return self._follow(check, evidence, waits)
+        if not self._finder.count_removal(evidence.now):
+            return self._follow(check, evidence, capped(evidence.now))
+        record = self._finder.record(image.id)
         try:
-            self._ledger.begin_removal(image.id, last_used_at=evidence.last_used_at, at=self._clock(), removal=removal)
+            self._ledger.begin_removal(image.id, record=record, at=self._clock(), removal=removal.to_json())
         except LedgerConflictError as error:
             return self._postpone_for_trouble(check, "used_again", str(error))
-        if self._registry.delete(image.id) is Deletion.HELD_BY_AN_INDEX:
-            self._ledger.abandon_removal(image.id)
+        return self._carry_out(check, removal, decision, image)
+
+    def _finish(self, check: Check, evidence: Evidence) -> Answer | None:
+        """Finish what a function began and did not live to finish. None where there is nothing to finish."""
+        image, record = evidence.image, self._finder.record(check.image_id)
+        removal = Removal.from_json(check.image_id, record.removal or "")
+        archived = removal.action is Action.ARCHIVE and image is not None and image.status is ImageStatus.ARCHIVED
+        if image is not None and (not archived or self._finder.is_used(image)):
+            # The image is still there: whoever removes it later, it was not that removal.
+            if archived:
+                self._ledger.record_archiving(check.image_id, at=evidence.now)
+            self._ledger.abandon_removal(check.image_id)
+            self._finder.update(check.image_id, replace(record, removal_started_at=None, removal=None))
+            return None
+        if removal.parts and (problems := self._finder.inventory.problems):
+            named = "; ".join(map(str, problems))
+            reason = f"the removal cannot be finished, since the inventory cannot be trusted: {named}"
+            return self._postpone_for_trouble(check, "inventory_not_trusted", reason)
+        decision = Decision(Verdict.GONE, "gone", "its removal was begun before, and is finished now")
+        return self._carry_out(check, removal, decision, image)
+
+    def _carry_out(self, check: Check, removal: Removal, decision: Decision, image: Image | None) -> Answer:
+        """Remove the image, unless it is gone, and what belongs to it; tell others, and close it in the ledger."""
+        if removal.action is Action.ARCHIVE:
+            gone = self._archive(removal)
+        elif image is None or self._delete([removal.image_id.digest], removal):
+            gone = {removal.image_id.digest} | self._delete_parts(removal)
+        else:
+            # Nobody else's image was touched yet.
+            self._ledger.abandon_removal(removal.image_id)
             reason = "an image index of the repository still contains it"
             return Answer(check, Decision(Verdict.KEEP, "held_by_an_index", reason), image)
+        facts = {
+            **removal.facts,
+            "action": removal.action.value,
+            "parts": sorted(gone - {removal.image_id.digest})[:_TOLD],
+        }
+        if removal.action is Action.ARCHIVE:
+            facts["restore"] = _restore_command(removal.image_id, sorted(gone))
+        # Told twice rather than never.
+        self._event_bus.announce_removal(facts)
+        due = None
+        if removal.action is Action.ARCHIVE:
+            now = self._clock()
+            self._ledger.record_archiving(removal.image_id, at=now)
+            due = self._put(check.again(attempt=0), now + self._settings.archive_period)
+        self._ledger.finish_removal(removal.image_id, at=self._clock())
+        return Answer(check, decision, image, next_check_at=due, done=removal.action, removal=facts)
+
+    def _delete(self, digests: Iterable[str], removal: Removal) -> set[str]:
+        """Delete by digest, and return what is gone, unlike what an index holds."""
+        digests = sorted(digests)
+        results = self._registry.delete_all(removal.image_id.repository, digests) if digests else {}
         # Not found is taken for removed: the first answer may have been lost, and the call was made again.
-        self._tell(image.id, removal)
-        return Answer(check, decision, image, removed=True)
+        return {each.digest for each, how in results.items() if how is not Deletion.HELD_BY_AN_INDEX}
 
-    def _look_again(self, evidence: Evidence) -> Evidence:
-        """The same evidence as it is right before the removal.
+    def _delete_parts(self, removal: Removal) -> set[str]:
+        """Delete what belonged to the image, level by level, and return what is gone."""
+        gone, new = {removal.image_id.digest}, {removal.image_id.digest}
+        while new:
+            parts = {part for digest in new for part in removal.belongings.get(digest, ())} - gone
+            new = self._delete(self._going_along(removal, parts, gone), removal)
+            gone |= new
+        return gone
 
-        The opt-in tag is not read again: the condition on the role's permission to delete makes ECR look at it.
-        """
+    def _going_along(self, removal: Removal, digests: Iterable[str], gone: set[str]) -> set[str]:
+        """Those parts that no tag and no usage holds. Those that are missing already are among them."""
+        repository = removal.image_id.repository
+        digests = set(digests)
+        if not digests:
+            return digests
+        images = self._registry.images(ImageId(repository, digest) for digest in digests)
+        held = {
+            image.id.digest for image in images.values() if not goes_along(image, gone) or self._finder.is_used(image)
+        }
+        return digests - held
+
+    def _archive(self, removal: Removal) -> set[str]:
+        """Archive the image and, of an index, the children that nothing else holds; return what is archived."""
+        root = removal.image_id
+        parents = self._finder.parents(root.repository)
+        archived: set[str] = set()
+        level = {root.digest}
+        while level:
+            if root.digest not in level:
+                images = self._registry.images(ImageId(root.repository, digest) for digest in level)
+                level = {
+                    image.id.digest
+                    for image in images.values()
+                    if not image.tags
+                    and image.subject is None
+                    and set(parents.get(image.id.digest, ())) <= archived
+                    and not self._finder.is_used(image)
+                }
+            for digest in sorted(level):
+                self._registry.archive(ImageId(root.repository, digest))
+            archived |= level
+            level = {part for digest in level for part in removal.belongings.get(digest, ())} - archived
+        return archived
+
+    def _wait_for_parts(self, removal: Removal, policy: Policy, now: datetime) -> Decision | None:
+        """Whether a part of the image was used so recently that all of it has to wait."""
+        if not removal.parts:
+            return None
+        repository = removal.image_id.repository
+        records = self._ledger.images(ImageId(repository, digest) for digest in removal.parts)
+        last_uses = [(record.last_used_at, each) for each, record in records.items() if record.last_used_at]
+        if not last_uses:
+            return None
+        last_used_at, part = max(last_uses)
+        until = last_used_at + policy.grace_period
+        if until <= now:
+            return None
+        reason = f"its part {part.digest} was last used at {last_used_at:%Y-%m-%dT%H:%M:%SZ}"
+        return Decision(Verdict.POSTPONE, "within_grace_period", reason, until)
+
+    def _facts(self, image: Image, evidence: Evidence, decision: Decision) -> dict[str, Any]:
+        """What is on record of a removal."""
+        inventory = self._finder.inventory
+        record = self._finder.record(image.id)
         now = self._clock()
-        image = self._registry.images([evidence.image_id]).get(evidence.image_id)
-        since = self._inventory_taker.read_registrations(now)
-        users = (*self._active_users(self.inventory, image), *self._active_users(since, image)) if image else ()
-        return replace(evidence, image=image, users=users, problems=(*evidence.problems, *since.problems), now=now)
-
-    def _active_users(self, inventory: Inventory, image: Image) -> tuple[Usage, ...]:
-        """The users of an image, less the task definitions that the ledger knows to be deregistered.
-
-        Config may show a deregistered revision as ACTIVE for ever. An image can have thousands of such users, so the
-        search ends with the first lot in which any is active.
-        """
-        users = inventory.users_of(image)
-        for some in chunks(users, _USERS_AT_A_TIME):
-            unknown = {usage.arn for usage in some} - self._is_active.keys()
-            for arn, record in self._ledger.task_definitions(unknown).items() if unknown else ():
-                self._is_active[arn] = record.deregistered_at is None
-            active = tuple(usage for usage in some if self._is_active[usage.arn])
-            if active:
-                return active
-        return ()
-
-    def _tell(self, image_id: ImageId, removal: str | None) -> None:
-        """Tell others of the removal, then close it in the ledger: told twice rather than never."""
-        if removal:
-            self._event_bus.announce_removal(removal)
-        self._ledger.finish_removal(image_id, at=self._clock())
+        return {
+            "registryId": image.id.repository.registry_id,
+            "region": image.id.repository.region,
+            "repository": image.id.repository.name,
+            "digest": image.id.digest,
+            "tags": sorted(image.tags),
+            "sizeBytes": image.size_bytes,
+            "pushedAt": image.pushed_at.isoformat(),
+            "lastPulledAt": evidence.last_pulled_at.isoformat() if evidence.last_pulled_at else None,
+            "lastUsedAt": evidence.last_used_at.isoformat() if evidence.last_used_at else None,
+            "usedBy": sorted(record.used_by),
+            "removedAt": now.isoformat(),
+            "reason": decision.reason,
+            "inventoryReadAt": inventory.read_at.isoformat(),
+            "inventoryAgeSeconds": round((now - inventory.read_at).total_seconds()),
+            "inventoryUsages": inventory.size,
+            "inventoryPlaces": inventory.places,
+        }
 
     def _postpone_for_trouble(self, check: Check, rule: str, reason: str) -> Answer:
-        now = self._clock()
-        decision = postponed_for_trouble(rule, reason, attempt=check.attempt, now=now)
-        due = self._schedules.put(check.again(attempt=decision.attempt), decision.until or now, now=now)
-        return Answer(check, decision, next_check_at=due)
+        decision = postponed_for_trouble(rule, reason, attempt=check.attempt, now=self._clock())
+        return Answer(check, decision, next_check_at=self._ask_again(check, decision))
 
-    def _describe_removal(self, image: Image, last_used_at: datetime, decision: Decision) -> str:
-        inventory = self.inventory
-        return json.dumps(
-            {
-                "registryId": image.id.repository.registry_id,
-                "region": image.id.repository.region,
-                "repository": image.id.repository.name,
-                "digest": image.id.digest,
-                "tags": sorted(image.tags),
-                "sizeBytes": image.size_bytes,
-                "pushedAt": image.pushed_at.isoformat(),
-                "lastPulledAt": image.last_pulled_at.isoformat() if image.last_pulled_at else None,
-                "lastUsedAt": last_used_at.isoformat(),
-                "removedAt": self._clock().isoformat(),
-                "reason": decision.reason,
-                "inventoryReadAt": inventory.read_at.isoformat(),
-            }
-        )
+    def _ask_again(self, check: Check, decision: Decision) -> datetime | None:
+        return self._put(check.again(attempt=decision.attempt), decision.until) if decision.until else None
+
+    def _put(self, check: Check, due: datetime) -> datetime:
+        return self._schedules.put(check, due, now=self._clock())
+
+
+def _changes(before: Evidence, after: Evidence) -> str | None:
+    """What of an image changed between two looks, in words."""
+    if before.image and after.image and before.image.tags != after.image.tags:
+        return "the image's tags"
+    if before.repository_tags != after.repository_tags:
+        return "the repository's tags"
+    if after.last_pulled_at and before.last_pulled_at != after.last_pulled_at:
+        return "the time of the last pull"
+    return None
+
+
+def _restore_command(image_id: ImageId, digests: Iterable[str]) -> str:
+    """What brings an image back from the archive, within 20 minutes.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive_restore_image.html
+    """
+    repository = image_id.repository
+    return (
+        f"for digest in {' '.join(digests)}; do aws ecr update-image-storage-class --region {repository.region} "
+        f"--registry-id {repository.registry_id} --repository-name {repository.name} "
+        '--image-id "imageDigest=$digest" --target-storage-class STANDARD; done'
+    )

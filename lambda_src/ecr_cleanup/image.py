@@ -16,6 +16,10 @@ REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
 REPOSITORY_NAME = re.compile(r"[a-z0-9][a-z0-9._/-]{0,254}[a-z0-9]")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+INDEX_MEDIA_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -90,3 +94,8 @@ class Image:
     artifact_type: str | None = None
     subject: str | None = None
     status: ImageStatus = ImageStatus.ACTIVE
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is an index of others, as far as the registry says."""
+        return self.media_type in INDEX_MEDIA_TYPES

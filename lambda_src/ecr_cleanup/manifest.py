@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from ecr_cleanup.errors import ManifestError
-from ecr_cleanup.image import DIGEST
+from ecr_cleanup.image import DIGEST, INDEX_MEDIA_TYPES
 
 # An image's signatures as cosign tags them, and the tag by which OCI referrers are found in registries without an API
 # for them: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema
@@ -23,15 +23,11 @@ _IMAGE_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_INDEX_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 _SCHEMA_1_TYPES = (
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
     "application/vnd.docker.distribution.manifest.v1+json",
 )
-MANIFEST_TYPES = (*_IMAGE_TYPES, *_INDEX_TYPES, *_SCHEMA_1_TYPES)
+MANIFEST_TYPES = (*_IMAGE_TYPES, *INDEX_MEDIA_TYPES, *_SCHEMA_1_TYPES)
 """The media types that `parse_manifest` understands."""
 
 _IMAGE_CONFIGURATIONS = frozenset(
@@ -128,7 +124,7 @@ def parse_manifest(text: str, media_type: str) -> Manifest:
     if media_type in _SCHEMA_1_TYPES:
         document.list_of("fsLayers")
         return Manifest(ManifestKind.IMAGE)
-    return _parse_index(document) if media_type in _INDEX_TYPES else _parse_image(document)
+    return _parse_index(document) if media_type in INDEX_MEDIA_TYPES else _parse_image(document)
 
 
 def _parse_image(document: _Object) -> Manifest:

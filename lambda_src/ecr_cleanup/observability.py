@@ -8,12 +8,24 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 
 from ecr_cleanup.decision import Verdict
+from ecr_cleanup.image import ImageStatus
+from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ecr_cleanup.checking import Answer
     from ecr_cleanup.events import PushEvent, TaskDefinitionEvent
     from ecr_cleanup.inventory import Inventory
     from ecr_cleanup.scheduling import Outcome
+
+_METRICS = {Action.DELETE: "ImagesRemoved", Action.ARCHIVE: "ImagesArchived"}
+_VERDICT_METRICS = {
+    Verdict.REMOVE: "ImagesReported",
+    Verdict.KEEP: "ImagesKept",
+    Verdict.POSTPONE: "ChecksPostponed",
+    Verdict.GONE: "ImagesGone",
+}
 
 logger = Logger()
 metrics = Metrics(namespace="EcrCleanup")
@@ -96,35 +108,47 @@ def report_inventory(inventory: Inventory | None) -> None:
 
 
 def report_answer(answer: Answer) -> None:
-    """One line per verdict."""
-    names = {
-        Verdict.REMOVE: "ImagesRemoved" if answer.removed else "ImagesReported",
-        Verdict.KEEP: "ImagesKept",
-        Verdict.POSTPONE: "ChecksPostponed",
-        Verdict.GONE: "ImagesGone",
-    }
-    count(names[answer.decision.verdict])
-    image = answer.image
-    if answer.removed and image:
+    """One line per verdict; of a removal, it has all that is on record."""
+    decision, image, image_id = answer.decision, answer.image, answer.check.image_id
+    count(_METRICS[answer.done] if answer.done else _VERDICT_METRICS[decision.verdict])
+    if decision.rule == "cap_reached":
+        count("RemovalsCapped")
+    if decision.rule == "in_use" and image and image.status is not ImageStatus.ACTIVE:
+        count("ArchivedImagesUsed")
+    if answer.done is Action.DELETE and image:
         metrics.add_metric("BytesRemoved", MetricUnit.Bytes, image.size_bytes)
-    image_id = answer.check.image_id
+    removal = answer.removal or {}
     logger.info(
         "verdict %s",
-        answer.decision.verdict.value,
+        decision.verdict.value,
         extra={
-            "verdict": answer.decision.verdict.value,
-            "removed": answer.removed,
-            "rule": answer.decision.rule,
-            "reason": answer.decision.reason,
+            "verdict": decision.verdict.value,
+            "removed": answer.done is not None,
+            "action": answer.done.value if answer.done else None,
+            "rule": decision.rule,
+            "reason": removal.get("reason", decision.reason),
             "registry": image_id.repository.registry_id,
             "registry_region": image_id.repository.region,
             "repository": image_id.repository.name,
             "digest": image_id.digest,
-            "tags": sorted(image.tags) if image else [],
-            "bytes": image.size_bytes if image else None,
+            "tags": removal.get("tags", sorted(image.tags) if image else []),
+            "bytes": removal.get("sizeBytes", image.size_bytes if image else None),
+            "pushed_at": removal.get("pushedAt", image.pushed_at.isoformat() if image else None),
+            "pulled_at": removal.get("lastPulledAt", _iso(image.last_pulled_at) if image else None),
+            "last_used_at": removal.get("lastUsedAt"),
+            "used_by": removal.get("usedBy", []),
+            "parts": removal.get("parts", []),
+            "restore": removal.get("restore"),
+            "inventory_age_seconds": removal.get("inventoryAgeSeconds"),
+            "inventory_usages": removal.get("inventoryUsages"),
+            "inventory_places": removal.get("inventoryPlaces"),
             "users": sorted({usage.arn for usage in answer.users}),
             "cause": answer.check.cause,
             "attempt": answer.check.attempt,
-            "next_check_at": answer.next_check_at.isoformat() if answer.next_check_at else None,
+            "next_check_at": _iso(answer.next_check_at),
         },
     )
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

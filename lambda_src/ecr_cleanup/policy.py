@@ -92,7 +92,9 @@ def _protect(policy: Policy, value: str) -> Policy:
 def _action(policy: Policy, value: str) -> Policy:
     names = [action.value for action in _ACTIONS]
     if value not in names:
-        raise RepositoryTagError(f"{PREFIX}action is {value[:100]!r}, but must be {', '.join(names[:-1])} or {names[-1]}")
+        raise RepositoryTagError(
+            f"{PREFIX}action is {value[:100]!r}, but must be {', '.join(names[:-1])} or {names[-1]}"
+        )
     return replace(policy, action=min(policy.action, Action(value), key=_ACTIONS.index))
 
 

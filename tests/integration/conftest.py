@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import boto3
@@ -14,6 +15,8 @@ from ecr_cleanup.aws.scheduler import CheckSchedules
 from ecr_cleanup.settings import CheckSettings
 from fakes import REGION, SHARED, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
+from local_aws import ecr as strict_ecr
+from local_aws.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +70,12 @@ def aggregator() -> FakeAggregator:
 
 
 @pytest.fixture
-def ecr(aws: None) -> Pushed:
+def ecr(aws: None, clock: FakeClock) -> Iterator[Pushed]:
+    """An ECR that is as strict as AWS's, with the clock of the test."""
+    patches = Patches()
+    patches.set(strict_ecr, "datetime", SimpleNamespace(now=lambda _: clock()))
+    for owner, name, replacement in strict_ecr.patches():
+        patches.set(owner, name, replacement)
     client = boto3.client("ecr")
-    return Pushed(client, Registry(lambda _: client, "aws"))
+    yield Pushed(client, Registry(lambda _: client, "aws"))
+    patches.undo()

@@ -18,7 +18,6 @@ from ecr_cleanup.manifest import Manifest, ManifestKind
 from ecr_cleanup.settings import Action
 from fakes import HOST, REGION, SHARED, Pushed
 from local_aws import ecr as strict_ecr
-from local_aws.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,16 +30,6 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 SIGNATURE = "application/vnd.dev.cosign.artifact.sig.v1+json"
 HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
-
-
-@pytest.fixture
-def ecr(ecr: Pushed) -> Iterator[Pushed]:
-    """With an ECR that is as strict as AWS's."""
-    patches = Patches()
-    for owner, name, replacement in strict_ecr.patches():
-        patches.set(owner, name, replacement)
-    yield ecr
-    patches.undo()
 
 
 class Calls:
@@ -227,11 +216,12 @@ def test_asks_for_as_large_pages_as_there_are(ecr: Pushed) -> None:
     assert [call["maxResults"] for call in calls.of("DescribeImages")] == [1000]
 
 
-def test_a_listing_has_only_what_can_be_pulled(ecr: Pushed) -> None:
+def test_a_listing_has_archived_images_too_and_says_that_they_are(ecr: Pushed) -> None:
     repository = ecr.repository()
     archived, active = ecr.push(repository, "v1"), ecr.push(repository, "v2", content="two")
     ecr.registry.archive(archived)
-    assert [image.id for image in ecr.registry.listing(repository)] == [active]
+    found = {image.id: image.status for image in ecr.registry.listing(repository)}
+    assert found == {archived: ImageStatus.ARCHIVED, active: ImageStatus.ACTIVE}
 
 
 def test_a_repository_that_is_gone_has_no_images(ecr: Pushed) -> None:

@@ -23,7 +23,7 @@ def queue_url(aws: None) -> str:
 
 
 def test_others_hear_of_a_removal(queue_url: str) -> None:
-    EventBus(boto3.client("events"), "ecr-cleanup").announce_removal('{"digest": "sha256:1"}')
+    EventBus(boto3.client("events"), "ecr-cleanup").announce_removal({"digest": "sha256:1"})
     (message,) = boto3.client("sqs").receive_message(QueueUrl=queue_url)["Messages"]
     assert json.loads(message["Body"])["detail"] == {"digest": "sha256:1"}
 
@@ -33,4 +33,4 @@ def test_an_event_that_the_bus_did_not_take_is_an_error(aws: None, monkeypatch: 
     answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "try again"}]}
     monkeypatch.setattr(client, "put_events", lambda **_: answer)
     with pytest.raises(AnnouncementError, match="InternalFailure: try again"):
-        EventBus(client, "ecr-cleanup").announce_removal("{}")
+        EventBus(client, "ecr-cleanup").announce_removal({})

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.image import ImageId
 
 DEREGISTER = EVENTS["cloudtrail_deregister_task_definition"]
+TASK_DEFINITION = f"arn:aws:ecs:eu-central-1:{PRODUCTION}:task-definition/app:7"
 
 
 @dataclass
@@ -234,8 +235,13 @@ def test_a_call_that_failed_is_ignored(schedule: Function) -> None:
 
 @pytest.fixture
 def image_id(run: Function, ecr: Pushed, ledger: Ledger, clock: FakeClock) -> ImageId:
-    image_id = ecr.push(ecr.repository(ecr_cleanup="enabled"), "v1")
-    ledger.record_last_use(image_id, at=clock.now - timedelta(hours=24))
+    repository = ecr.repository(ecr_cleanup="enabled")
+    clock.advance(days=-30)
+    image_id = ecr.push(repository, "v1")
+    clock.advance(days=1)
+    ecr.push(repository, "v2", content="newer")
+    clock.advance(days=29)
+    ledger.record_last_use(image_id, at=clock.now - timedelta(hours=24), by=TASK_DEFINITION)
     return image_id
 
 
@@ -256,9 +262,18 @@ def test_a_due_check_becomes_a_removal_with_line_metrics_and_record(
             "digest": image_id.digest,
             "tags": ["v1"],
             "cause": "app:7 was deregistered",
+            "action": "delete",
+            "pushed_at": "2030-01-01T12:00:00+00:00",
+            "last_used_at": "2030-01-30T12:00:00+00:00",
+            "used_by": [TASK_DEFINITION],
+            "parts": [],
+            "inventory_age_seconds": 0,
+            "inventory_usages": 0,
+            "inventory_places": 2,
         }
         == line
     )
+    assert "nobody uses it" in line["reason"]
     assert line["bytes"] > 0
     metrics = metrics_of(logs)
     assert metrics["ImagesRemoved"] == [1]

@@ -5,10 +5,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ecr_cleanup.decision import RULES, Evidence, Policy, Verdict, decide, postponed_for_trouble
-from ecr_cleanup.image import Image, ImageId, Repository
+from ecr_cleanup.decision import (
+    RULES,
+    Decision,
+    Evidence,
+    Question,
+    Verdict,
+    capped,
+    matches,
+    postponed_for_trouble,
+)
+from ecr_cleanup.decision import decide as decide_or_ask
+from ecr_cleanup.image import Image, ImageId, ImageStatus, Repository
 from ecr_cleanup.inventory import Source, TrustProblem, Usage
-from ecr_cleanup.settings import OptInTag, Place
+from ecr_cleanup.manifest import Manifest, ManifestKind
+from ecr_cleanup.policy import Policy
+from ecr_cleanup.settings import Action, OptInTag, Place, Protections
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 IMAGE_ID = ImageId(Repository("111111111111", "eu-central-1", "team/app"), "sha256:" + "a" * 64)
@@ -18,18 +30,41 @@ USER = Usage(
     "task definition", "arn:aws:ecs:eu-central-1:222222222222:task-definition/app:7", PLACE, "x:v1", Source.LEDGER
 )
 PROBLEM = TrustProblem(PLACE, "the aggregator's last update was FAILED", "check the authorisation")
-POLICY = Policy(OptInTag("ecr-cleanup", "enabled"), timedelta(hours=24))
+POLICY = Policy(
+    opt_in_tag=OptInTag("ecr-cleanup", "enabled"),
+    grace_period=timedelta(hours=24),
+    action=Action.DELETE,
+    protections=Protections(tag_patterns=("release-*",)),
+    archive_period=timedelta(days=90),
+)
+OTHER_DIGEST = "sha256:" + "b" * 64
+SECOND = timedelta(seconds=1)
 
 UNUSED = Evidence(
     image_id=IMAGE_ID,
     image=IMAGE,
     repository_tags={"ecr-cleanup": "enabled"},
-    users=(),
-    problems=(),
-    last_used_at=NOW - timedelta(hours=24),
     attempt=0,
     now=NOW,
+    last_used_at=NOW - timedelta(hours=24),
+    users=(),
+    pins=(),
+    newer_images=1,
+    manifest=Manifest(ManifestKind.IMAGE),
+    removals_left=1,
 )
+NEVER_USED = replace(UNUSED, last_used_at=None, watched_since=NOW - timedelta(hours=24))
+
+
+def imaged(**changes: object) -> Evidence:
+    return replace(UNUSED, image=replace(IMAGE, **changes))  # type: ignore[arg-type]
+
+
+def decide(evidence: Evidence, policy: Policy) -> Decision:
+    decision = decide_or_ask(evidence, policy)
+    assert isinstance(decision, Decision)
+    return decision
+
 
 # What must not be removed, and the rule that says so. Each differs from the removable image in one point.
 KEPT = {
@@ -49,6 +84,25 @@ KEPT = {
     ),
     "last used in the future": replace(UNUSED, last_used_at=NOW + timedelta(hours=1)),
     "no use is known": replace(UNUSED, last_used_at=None),
+    "refers to another image": imaged(subject=OTHER_DIGEST),
+    "has nothing but a signature's tag": imaged(tags=frozenset({f"sha256-{'b' * 64}.sig"})),
+    "is a chart": imaged(artifact_type="application/vnd.cncf.helm.config.v1+json"),
+    "has the manifest of an artifact": replace(UNUSED, manifest=Manifest(ManifestKind.ARTIFACT)),
+    "may run under a tag that has moved": replace(UNUSED, pins=(USER,)),
+    "has no tag": imaged(tags=frozenset()),
+    "one of its tags is protected": imaged(tags=frozenset({"v1", "release-7"})),
+    "is the newest": replace(UNUSED, newer_images=0),
+    "never used and not watched for long": replace(NEVER_USED, watched_since=NOW - timedelta(hours=24) + SECOND),
+    "never used and young": replace(NEVER_USED, image=replace(IMAGE, pushed_at=NOW - timedelta(days=14) + SECOND)),
+    "never used and pulled within 90 days": replace(NEVER_USED, last_pulled_at=NOW - timedelta(days=90) + SECOND),
+    "pulled within grace period and a day": replace(UNUSED, last_pulled_at=NOW - timedelta(hours=48) + SECOND),
+    "archived by somebody else": imaged(status=ImageStatus.ARCHIVED),
+    "being restored": imaged(status=ImageStatus.ACTIVATING),
+    "archived for less than the archive period": replace(
+        imaged(status=ImageStatus.ARCHIVED), archived_at=NOW - timedelta(days=90) + SECOND
+    ),
+    "in an index": replace(UNUSED, parents=(OTHER_DIGEST,)),
+    "cap reached": replace(UNUSED, removals_left=0),
 }
 
 
@@ -60,13 +114,124 @@ def test_is_not_removed(evidence: Evidence) -> None:
 
 
 def test_every_rule_is_needed_for_one_of_these() -> None:
-    assert {decide(evidence, POLICY).rule for evidence in KEPT.values()} == {rule.__name__ for rule in RULES}
+    rules = {rule.__name__ for rule in RULES} - {"repository_settings_invalid"}
+    assert {decide(evidence, POLICY).rule for evidence in KEPT.values()} == {"gone", *rules}
+
+
+def test_an_owner_who_cannot_be_understood_keeps_everything() -> None:
+    decision = decide(UNUSED, replace(POLICY, complaints=("ecr-cleanup:grace-hours is 'a day'",)))
+    assert (decision.verdict, decision.rule) == (Verdict.KEEP, "repository_settings_invalid")
+    assert "'a day'" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("unknown", "question"),
+    [
+        (replace(UNUSED, users=None), Question.USERS),
+        (replace(UNUSED, pins=None), Question.PINS),
+        (replace(UNUSED, newer_images=None), Question.NEWER_IMAGES),
+        (replace(UNUSED, manifest=None), Question.MANIFEST),
+        (replace(UNUSED, removals_left=None), Question.REMOVALS_LEFT),
+    ],
+    ids=lambda value: value.name if isinstance(value, Question) else "",
+)
+def test_what_nobody_looked_up_is_asked_for_rather_than_taken_for_nothing(
+    unknown: Evidence, question: Question
+) -> None:
+    assert decide_or_ask(unknown, POLICY) is question
+
+
+@pytest.mark.parametrize(
+    "name", sorted(KEPT.keys() - {"has the manifest of an artifact", "in an index", "cap reached"})
+)
+def test_a_manifest_is_read_only_for_what_every_other_rule_would_remove(name: str) -> None:
+    evidence = replace(KEPT[name], manifest=None, removals_left=None)
+    assert decide_or_ask(evidence, POLICY) is not Question.MANIFEST
+
+
+def test_to_report_no_manifest_is_read_and_nothing_is_counted() -> None:
+    evidence = replace(UNUSED, manifest=None, removals_left=None)
+    assert decide(evidence, replace(POLICY, action=Action.REPORT)).verdict is Verdict.REMOVE
+
+
+def test_where_tags_never_move_nobody_asks_for_pins() -> None:
+    policy = replace(POLICY, protections=replace(POLICY.protections, tags_never_move=True))
+    assert decide(replace(UNUSED, pins=None), policy).verdict is Verdict.REMOVE
+
+
+def test_the_reason_for_a_possible_pin_names_the_three_repairs() -> None:
+    reason = decide(replace(UNUSED, pins=(USER,)), POLICY).reason
+    for part in (USER.arn, "live usage", "IMMUTABLE", "tags_never_move", "ecr-cleanup:tags-move = never"):
+        assert part in reason
+
+
+def test_a_use_of_whose_end_no_event_tells_is_asked_about_again() -> None:
+    service = replace(USER, kind="service", arn="arn:aws:ecs:eu-central-1:222222222222:service/c/s")
+    assert decide(replace(UNUSED, users=(service,)), POLICY).until == NOW + timedelta(days=1)
+    assert decide(replace(UNUSED, users=(service, USER)), POLICY).until is None
+
+
+def test_an_image_that_was_never_used_goes_after_all_its_waits() -> None:
+    image = replace(IMAGE, pushed_at=NOW - timedelta(days=14))
+    evidence = replace(NEVER_USED, image=image, last_pulled_at=NOW - timedelta(days=90))
+    decision = decide(evidence, POLICY)
+    assert decision.verdict is Verdict.REMOVE
+    assert "no use of it was ever known" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("evidence", "until"),
+    [
+        (replace(NEVER_USED, watched_since=NOW), NOW + timedelta(hours=24)),
+        (replace(NEVER_USED, image=replace(IMAGE, pushed_at=NOW - timedelta(days=4))), NOW + timedelta(days=10)),
+        (replace(NEVER_USED, last_pulled_at=NOW), NOW + timedelta(days=90)),
+        (replace(UNUSED, last_pulled_at=NOW), NOW + timedelta(hours=48)),
+        (
+            replace(imaged(status=ImageStatus.ARCHIVED), archived_at=NOW - timedelta(days=30)),
+            NOW + timedelta(days=60),
+        ),
+        (replace(UNUSED, removals_left=0), NOW + timedelta(hours=1)),
+    ],
+)
+def test_what_must_wait_comes_back_when_its_wait_is_over(evidence: Evidence, until: datetime) -> None:
+    decision = decide(evidence, POLICY)
+    assert (decision.verdict, decision.until) == (Verdict.POSTPONE, until)
+
+
+def test_what_was_archived_goes_when_its_time_in_the_archive_is_over() -> None:
+    evidence = replace(imaged(status=ImageStatus.ARCHIVED), archived_at=NOW - timedelta(days=90))
+    assert decide(evidence, POLICY).verdict is Verdict.REMOVE
+
+
+def test_newest_0_protects_none() -> None:
+    policy = replace(POLICY, protections=replace(POLICY.protections, newest=0))
+    assert decide(replace(UNUSED, newer_images=0), policy).verdict is Verdict.REMOVE
+
+
+@pytest.mark.parametrize(
+    ("tag", "pattern", "matched"),
+    [
+        ("release-7", "release-*", True),
+        ("release-", "release-*", True),
+        ("prerelease-7", "release-*", False),
+        ("v1.2-prod", "v*-prod", True),
+        ("v1x2", "v1.2", False),
+        ("Release-7", "release-*", False),
+        ("anything", "*", True),
+    ],
+)
+def test_patterns_are_those_of_ecr(tag: str, pattern: str, matched: bool) -> None:
+    assert matches(tag, pattern) is matched
+
+
+def test_the_cap_asks_again_at_the_next_full_hour() -> None:
+    assert capped(NOW + timedelta(minutes=59)).until == NOW + timedelta(hours=1)
 
 
 def test_is_removed_exactly_when_the_grace_period_is_over() -> None:
     decision = decide(UNUSED, POLICY)
     assert decision.verdict is Verdict.REMOVE
-    assert "none was since 2030-01-30T12:00:00Z" in decision.reason
+    assert "its last known use was at 2030-01-30T12:00:00Z" in decision.reason
 
 
 def test_a_usage_counts_even_where_the_inventory_is_not_trusted() -> None:

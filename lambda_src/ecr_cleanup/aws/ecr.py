@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, cast
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from botocore.model import StructureShape
     from mypy_boto3_ecr import ECRClient
-    from mypy_boto3_ecr.literals import ImageStatusFilterType
     from mypy_boto3_ecr.type_defs import (
         DescribeImagesRequestTypeDef,
         ImageDetailTypeDef,
@@ -117,9 +117,9 @@ class Registry:
         return frozenset(image.id for image in self.find(references))
 
     def listing(self, repository: Repository) -> list[Image]:
-        """All images of a repository that can be pulled. None if there is no such repository."""
+        """All images of a repository, whatever their status. None if there is no such repository."""
         client = self._client_for(repository.region)
-        request = _request(client, repository, "ACTIVE")
+        request = _request(client, repository)
         request["maxResults"] = _IMAGES_PER_PAGE
         found: list[Image] = []
         while True:
@@ -272,7 +272,7 @@ class Registry:
     ) -> list[ImageDetailTypeDef]:
         """One missing image fails the whole call, so what fails is asked for again in halves."""
         client = self._client_for(repository.region)
-        request = _request(client, repository, "ANY")
+        request = _request(client, repository)
         request["imageIds"] = identifiers
         try:
             return client.describe_images(**request)["imageDetails"]
@@ -343,7 +343,7 @@ def _by_repository(image_ids: Iterable[ImageId]) -> dict[Repository, list[str]]:
     return {repository: sorted(some) for repository, some in digests.items()}
 
 
-def _request(client: ECRClient, repository: Repository, status: ImageStatusFilterType) -> DescribeImagesRequestTypeDef:
+def _request(client: ECRClient, repository: Repository) -> DescribeImagesRequestTypeDef:
     """What all requests for images have in common. An SDK that does not know the filter would refuse it."""
     request: DescribeImagesRequestTypeDef = {
         "registryId": repository.registry_id,
@@ -351,7 +351,7 @@ def _request(client: ECRClient, repository: Repository, status: ImageStatusFilte
     }
     known_filters = cast("StructureShape", client.meta.service_model.shape_for("DescribeImagesFilter")).members
     if "imageStatus" in known_filters:
-        request["filter"] = {"imageStatus": status}
+        request["filter"] = {"imageStatus": "ANY"}
     return request
 
 
@@ -360,12 +360,13 @@ def _identifier(key: str, value: str) -> ImageIdentifierTypeDef:
 
 
 def _image(repository: Repository, detail: ImageDetailTypeDef) -> Image:
+    pulled_at = detail.get("lastRecordedPullTime")
     return Image(
         id=ImageId(repository, detail["imageDigest"]),
         tags=frozenset(detail.get("imageTags", ())),
         size_bytes=detail.get("imageSizeInBytes", 0),
-        pushed_at=detail["imagePushedAt"],
-        last_pulled_at=detail.get("lastRecordedPullTime"),
+        pushed_at=detail["imagePushedAt"].astimezone(UTC),
+        last_pulled_at=pulled_at.astimezone(UTC) if pulled_at else None,
         media_type=detail.get("imageManifestMediaType"),
         artifact_type=detail.get("artifactMediaType"),
         subject=detail.get("subjectManifestDigest"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from ecr_cleanup.errors import AnnouncementError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "ecr-cleanup"
 DETAIL_TYPE = "ECR Image Removed"
+"""Of an image that was deleted or archived; `action` in its detail says which."""
 
 
 class EventBus:
@@ -20,8 +24,8 @@ class EventBus:
         self._client = client
         self._name = name
 
-    def announce_removal(self, detail: str) -> None:
-        """Tell everybody who listens that an image was removed; `detail` is JSON.
+    def announce_removal(self, facts: Mapping[str, Any]) -> None:
+        """Tell everybody who listens that an image was removed.
 
         Raises:
             AnnouncementError: the bus did not take the event.
@@ -32,7 +36,7 @@ class EventBus:
                     "EventBusName": self._name,
                     "Source": SOURCE,
                     "DetailType": DETAIL_TYPE,
-                    "Detail": detail,
+                    "Detail": json.dumps(facts),
                 }
             ]
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from ecr_cleanup.aws import clients
+from ecr_cleanup.aws import AWS_ERRORS, clients
 from ecr_cleanup.aws.config import Aggregator
 from ecr_cleanup.aws.ecr import Registry
 from ecr_cleanup.aws.event_bus import EventBus
@@ -21,7 +21,7 @@ from ecr_cleanup.checking import CheckRun
 from ecr_cleanup.errors import CheckError
 from ecr_cleanup.handlers.records import careful
 from ecr_cleanup.observability import count, logger, metrics, report_answer, report_inventory, tracer
-from ecr_cleanup.settings import CheckSettings
+from ecr_cleanup.settings import Action, CheckSettings
 from ecr_cleanup.taking_inventory import InventoryTaker
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def _adapters() -> dict[str, Any]:
     settings = _settings()
     ledger = Ledger(clients.dynamodb_client(), settings.ledger_table_name)
     registry = Registry(clients.ecr_clients(), settings.partition)
+    if settings.action is not Action.REPORT:
+        _exclude_own_pulls(settings, registry)
     return {
         "registry": registry,
         "ledger": ledger,
@@ -55,6 +57,15 @@ def _adapters() -> dict[str, Any]:
         "schedules": CheckSchedules(clients.scheduler_client(), settings),
         "event_bus": EventBus(clients.events_client(), settings.event_bus_name),
     }
+
+
+def _exclude_own_pulls(settings: CheckSettings, registry: Registry) -> None:
+    """Let the registry not take our reading of manifests for pulls, where it can."""
+    for region in sorted(settings.registry_regions):
+        try:
+            registry.exclude_from_pull_times(region, settings.function_role_arn)
+        except AWS_ERRORS as error:
+            logger.warning("own pulls are not excluded", extra={"registry_region": region, "reason": str(error)})
 
 
 @tracer.capture_lambda_handler(capture_response=False)
