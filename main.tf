@@ -11,9 +11,12 @@ module "shared_account" {
   opt_in_tag               = var.opt_in_tag
   grace_period_hours       = var.grace_period_hours
   action                   = var.action
+  archive_days             = var.archive_days
+  protections              = var.protections
   lambda                   = var.lambda
   lambda_package           = var.lambda_package
   kms_key_arn              = var.kms_key_arn
+  alarm_topic_arn          = var.alarm_topic_arn
   permissions_boundary_arn = var.permissions_boundary_arn
   log_retention_days       = var.log_retention_days
   deletion_protection      = var.deletion_protection

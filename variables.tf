@@ -9,10 +9,18 @@ variable "name_prefix" {
 
 variable "workloads" {
   type = object({
-    account_ids                  = optional(set(string))
-    organization_id              = optional(string)
-    regions                      = optional(set(string))
-    exempt                       = optional(set(string), [])
+    account_ids     = optional(set(string))
+    organization_id = optional(string)
+    regions         = optional(set(string))
+    exempt          = optional(set(string), [])
+    resource_types = optional(set(string), [
+      "AWS::AppRunner::Service",
+      "AWS::CodeBuild::Project",
+      "AWS::ECS::Service",
+      "AWS::ECS::TaskDefinition",
+      "AWS::ECS::TaskSet",
+      "AWS::SageMaker::Model",
+    ])
     aggregator_name              = optional(string)
     max_registration_lag_minutes = optional(number, 60)
   })
@@ -22,8 +30,12 @@ variable "workloads" {
     - `organization_id`: instead of `account_ids`, every account of this organization.
       The shared account must then be the management account or a delegated administrator of AWS Config.
     - `regions`: the regions in which they run ECS. Default: the region of this module.
-    - `exempt`: accounts (`123456789012`), or single regions of them (`123456789012/eu-central-1`), that nobody has to
-      know. Images that they use can be removed.
+    - `exempt`: what nobody has to know: accounts (`123456789012`), single regions of them
+      (`123456789012/eu-central-1`), or ARNs of single services, task sets and task definitions of which nobody can say
+      which images they use; 2000 characters in all. Images that only they use can be removed.
+    - `resource_types`: the types of AWS Config that are asked which images they use, and that every recorder must
+      record: `AWS::ECS::Service`, `AWS::ECS::TaskDefinition` and `AWS::ECS::TaskSet`, and any of
+      `AWS::AppRunner::Service`, `AWS::CodeBuild::Project` and `AWS::SageMaker::Model`. Default: all of these.
     - `aggregator_name`: an AWS Config aggregator that exists in this account and region and covers all of them.
       Default: one is made.
     - `max_registration_lag_minutes`: how long AWS Config may take to show a new task definition, 5 to 1440 minutes.
@@ -84,8 +96,50 @@ variable "grace_period_hours" {
 
 variable "action" {
   type        = string
-  description = "What is done with an unused image: `report` logs what would be removed, `delete` removes it for good."
+  description = <<-EOT
+    What is done with an unused image: `report` logs what would be removed, `delete` removes it for good, `archive` moves
+    it to ECR's archive, from where it can be restored until it is deleted after `archive_days`.
+  EOT
   default     = "report"
+  nullable    = false
+}
+
+variable "archive_days" {
+  type        = number
+  description = <<-EOT
+    How long an archived image that stays unused is kept before it is deleted, 1 to 3650 days. AWS charges for at least
+    90 days in the archive.
+  EOT
+  default     = 90
+  nullable    = false
+}
+
+variable "protections" {
+  type = object({
+    tag_patterns                  = optional(set(string), [])
+    minimum_age_days              = optional(number, 14)
+    pulled_within_hours           = optional(number)
+    never_used_pulled_within_days = optional(number, 90)
+    newest_images                 = optional(number, 1)
+    removals_per_day              = optional(number, 500)
+    tags_never_move               = optional(bool, false)
+  })
+  description = <<-EOT
+    What protects images that nobody uses. Owners of repositories can set some of this by tags on them.
+    - `tag_patterns`: images with a tag that matches one of these are kept, such as `release-*`; `*` stands for any
+      characters, or none.
+    - `minimum_age_days`: an image of which no use is known is kept this long after its push, 0 to 3650 days.
+    - `pulled_within_hours`: an image that was pulled this recently is kept, 0 to 8760 hours. What ECR knows of pulls is
+      up to 24 hours old. Default: the grace period and 24 hours.
+    - `never_used_pulled_within_days`: an image of which no use is known is kept if it was pulled this recently, 0 to
+      3650 days.
+    - `newest_images`: this many images of each repository are kept, those pushed last, 0 to 10000.
+    - `removals_per_day`: this many images are removed in any 24 hours, 1 to 100000; the others have to wait.
+    - `tags_never_move`: `true` declares that no tag of any repository here ever moves to another image. Where that is
+      wrong, images that still run are removed. Without it, an image in a repository whose tags can move is kept while
+      anybody refers to that repository by a tag that may have meant this image.
+  EOT
+  default     = {}
   nullable    = false
 }
 
@@ -133,6 +187,15 @@ variable "kms_key_arn" {
     A customer managed key for queues, ledger, log groups and the functions' environment. Its policy must let
     events.amazonaws.com and logs.<region>.amazonaws.com use it. Dead-letter queues do not use it, so that a broken key
     cannot lose messages. Default: keys of AWS.
+  EOT
+  default     = null
+}
+
+variable "alarm_topic_arn" {
+  type        = string
+  description = <<-EOT
+    An SNS topic that is told when removals have to wait because `protections.removals_per_day` is reached. Its policy
+    must let cloudwatch.amazonaws.com publish. Default: there is an alarm, and nobody is told.
   EOT
   default     = null
 }

@@ -35,7 +35,7 @@ data "aws_iam_policy_document" "event_bus" {
 # The shape of these events: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/logging-using-cloudtrail.html and
 # https://docs.aws.amazon.com/config/latest/developerguide/monitor-config-with-cloudwatchevents.html
 resource "aws_cloudwatch_event_rule" "task_definitions" {
-  name           = local.rule_name
+  name           = local.rule_names.task_definitions
   description    = "Task definitions registered and deregistered, as CloudTrail or AWS Config tells it"
   event_bus_name = aws_cloudwatch_event_bus.this.name
   tags           = var.tags
@@ -71,6 +71,36 @@ resource "aws_cloudwatch_event_target" "events" {
   event_bus_name = aws_cloudwatch_event_bus.this.name
   target_id      = "events"
   arn            = local.queue_arns["events"]
+
+  dead_letter_config {
+    arn = local.queue_arns["events-dead-letter"]
+  }
+
+  depends_on = [aws_sqs_queue.this]
+}
+
+# Pushes tell which image a tag meant, and when. ECR puts them on the default bus of the region they happen in; those in
+# other regions are not heard of. The shape: https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html
+resource "aws_cloudwatch_event_rule" "image_pushes" {
+  name        = local.rule_names.image_pushes
+  description = "Images pushed to the registry, as ECR tells it"
+  tags        = var.tags
+
+  event_pattern = jsonencode({
+    source        = ["aws.ecr"]
+    "detail-type" = ["ECR Image Action"]
+    account       = [local.account_id]
+    detail = {
+      "action-type" = ["PUSH"]
+      result        = ["SUCCESS"]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "image_pushes" {
+  rule      = aws_cloudwatch_event_rule.image_pushes.name
+  target_id = "events"
+  arn       = local.queue_arns["events"]
 
   dead_letter_config {
     arn = local.queue_arns["events-dead-letter"]

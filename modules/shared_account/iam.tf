@@ -129,6 +129,12 @@ data "aws_iam_policy_document" "run_checks" {
   }
 
   statement {
+    sid       = "ReadRepositories"
+    actions   = ["ecr:DescribeRepositories"]
+    resources = local.repository_arns
+  }
+
+  statement {
     sid       = "AskAggregator"
     actions   = ["config:DescribeConfigurationAggregatorSourcesStatus", "config:SelectAggregateResourceConfig"]
     resources = [local.aggregators_arn]
@@ -142,11 +148,15 @@ data "aws_iam_policy_document" "run_checks" {
 
   # Repositories that did not opt in are out of reach, whatever the code does.
   dynamic "statement" {
-    for_each = var.action == "delete" ? [local.repository_arns] : []
+    for_each = var.action == "report" ? [] : [local.repository_arns]
 
     content {
-      sid       = "DeleteImagesOfOptedInRepositories"
-      actions   = ["ecr:BatchDeleteImage"]
+      sid = "RemoveImagesOfOptedInRepositories"
+      actions = [
+        "ecr:BatchDeleteImage",
+        "ecr:BatchGetImage", # what belongs to an image: its manifest, and ListImageReferrers
+        "ecr:UpdateImageStorageClass",
+      ]
       resources = statement.value
 
       condition {
@@ -154,6 +164,18 @@ data "aws_iam_policy_document" "run_checks" {
         variable = "aws:ResourceTag/${var.opt_in_tag.key}"
         values   = [var.opt_in_tag.value]
       }
+    }
+  }
+
+  # Reading a manifest counts as a pull otherwise. There is no resource to name, as for all that is of a registry:
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
+  dynamic "statement" {
+    for_each = var.action == "report" ? [] : ["*"]
+
+    content {
+      sid       = "ExcludeOwnReadsFromPullTimes"
+      actions   = ["ecr:RegisterPullTimeUpdateExclusion"]
+      resources = [statement.value]
     }
   }
 

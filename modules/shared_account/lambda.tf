@@ -19,13 +19,23 @@ locals {
       batching_seconds    = 60
       maximum_concurrency = 2
       environment = {
-        ACTION                       = var.action
-        WORKLOAD_ACCOUNT_IDS         = join(",", sort(coalesce(var.workloads.account_ids, [])))
-        WORKLOAD_ORGANIZATION        = tostring(var.workloads.organization_id != null)
-        WORKLOAD_REGIONS             = join(",", sort(local.workload_regions))
-        EXEMPT_ACCOUNTS              = join(",", sort(var.workloads.exempt))
-        MAX_REGISTRATION_LAG_MINUTES = tostring(var.workloads.max_registration_lag_minutes)
-        EVENT_BUS_NAME               = var.name_prefix
+        ACTION                        = var.action
+        ARCHIVE_DAYS                  = tostring(var.archive_days)
+        WORKLOAD_ACCOUNT_IDS          = join(",", sort(coalesce(var.workloads.account_ids, [])))
+        WORKLOAD_ORGANIZATION         = tostring(var.workloads.organization_id != null)
+        WORKLOAD_REGIONS              = join(",", sort(local.workload_regions))
+        EXEMPT_ACCOUNTS               = join(",", sort(var.workloads.exempt))
+        RESOURCE_TYPES                = join(",", sort(var.workloads.resource_types))
+        MAX_REGISTRATION_LAG_MINUTES  = tostring(var.workloads.max_registration_lag_minutes)
+        PROTECTED_TAG_PATTERNS        = join(",", sort(var.protections.tag_patterns))
+        MINIMUM_AGE_DAYS              = tostring(var.protections.minimum_age_days)
+        PULLED_WITHIN_HOURS           = var.protections.pulled_within_hours == null ? "" : tostring(var.protections.pulled_within_hours)
+        NEVER_USED_PULLED_WITHIN_DAYS = tostring(var.protections.never_used_pulled_within_days)
+        NEWEST_IMAGES                 = tostring(var.protections.newest_images)
+        REMOVALS_PER_DAY              = tostring(var.protections.removals_per_day)
+        TAGS_NEVER_MOVE               = tostring(var.protections.tags_never_move)
+        EVENT_BUS_NAME                = var.name_prefix
+        FUNCTION_ROLE_ARN             = "arn:${local.partition}:iam::${local.account_id}:role/${var.name_prefix}-run-checks"
       }
     }
   }
@@ -97,6 +107,11 @@ resource "aws_lambda_function" "this" {
     precondition {
       condition     = var.lambda.powertools_layer_arn != null || local.partition == "aws"
       error_message = "AWS publishes the Powertools layer under other names in the partition ${local.partition}: give lambda.powertools_layer_arn, such as \"arn:aws-cn:lambda:cn-north-1:498634801083:layer:AWSLambdaPowertoolsPythonV3-python313-arm64:27\"."
+    }
+    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    precondition {
+      condition     = length(jsonencode(merge(local.environment, each.value.environment))) <= 4096
+      error_message = "AWS Lambda takes 4096 characters of settings, and these are more: give workloads.organization_id instead of many workloads.account_ids, or fewer entries in workloads.exempt, workloads.regions, registry_regions or protections.tag_patterns."
     }
   }
 

@@ -17,8 +17,16 @@ locals {
   ledger_arn         = "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${var.name_prefix}-ledger"
   schedule_group_arn = "arn:${local.partition}:scheduler:${local.region}:${local.account_id}:schedule-group/${var.name_prefix}"
   schedule_role_arn  = "arn:${local.partition}:iam::${local.account_id}:role/${local.schedule_role_name}"
-  rule_arn           = "arn:${local.partition}:events:${local.region}:${local.account_id}:rule/${var.name_prefix}/${local.rule_name}"
 
-  rule_name          = "${var.name_prefix}-task-definitions"
+  # A rule of the default bus has no bus in its ARN.
+  rule_arns = {
+    task_definitions = "arn:${local.partition}:events:${local.region}:${local.account_id}:rule/${var.name_prefix}/${local.rule_names.task_definitions}"
+    image_pushes     = "arn:${local.partition}:events:${local.region}:${local.account_id}:rule/${local.rule_names.image_pushes}"
+  }
+  rule_names = {
+    task_definitions = "${var.name_prefix}-task-definitions"
+    image_pushes     = "${var.name_prefix}-image-pushes"
+  }
+
   schedule_role_name = "${var.name_prefix}-scheduler"
 }

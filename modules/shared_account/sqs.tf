@@ -11,7 +11,7 @@ locals {
   }
 
   dead_letters = {
-    events    = "What schedule_checks could not handle, and what the rule could not deliver"
+    events    = "What schedule_checks could not handle, and what the rules could not deliver"
     checks    = "What run_checks could not handle"
     schedules = "What EventBridge Scheduler could not deliver"
   }
@@ -72,10 +72,10 @@ data "aws_iam_policy_document" "queue" {
 
   # The other queues get their messages under a role's own permissions.
   dynamic "statement" {
-    for_each = contains(["events", "events-dead-letter"], each.key) ? [local.rule_arn] : []
+    for_each = contains(["events", "events-dead-letter"], each.key) ? [sort(values(local.rule_arns))] : []
 
     content {
-      sid       = "RuleSendsMessages"
+      sid       = "RulesSendMessages"
       actions   = ["sqs:SendMessage"]
       resources = [each.value]
 
@@ -87,7 +87,7 @@ data "aws_iam_policy_document" "queue" {
       condition {
         test     = "ArnEquals"
         variable = "aws:SourceArn"
-        values   = [statement.value]
+        values   = statement.value
       }
     }
   }

@@ -12,10 +12,18 @@ variable "name_prefix" {
 
 variable "workloads" {
   type = object({
-    account_ids                  = optional(set(string))
-    organization_id              = optional(string)
-    regions                      = optional(set(string))
-    exempt                       = optional(set(string), [])
+    account_ids     = optional(set(string))
+    organization_id = optional(string)
+    regions         = optional(set(string))
+    exempt          = optional(set(string), [])
+    resource_types = optional(set(string), [
+      "AWS::AppRunner::Service",
+      "AWS::CodeBuild::Project",
+      "AWS::ECS::Service",
+      "AWS::ECS::TaskDefinition",
+      "AWS::ECS::TaskSet",
+      "AWS::SageMaker::Model",
+    ])
     aggregator_name              = optional(string)
     max_registration_lag_minutes = optional(number, 60)
   })
@@ -25,8 +33,12 @@ variable "workloads" {
     - `organization_id`: instead of `account_ids`, every account of this organization.
       The shared account must then be the management account or a delegated administrator of AWS Config.
     - `regions`: the regions in which they run ECS. Default: the region of this module.
-    - `exempt`: accounts (`123456789012`), or single regions of them (`123456789012/eu-central-1`), that nobody has to
-      know. Images that they use can be removed.
+    - `exempt`: what nobody has to know: accounts (`123456789012`), single regions of them
+      (`123456789012/eu-central-1`), or ARNs of single services, task sets and task definitions of which nobody can say
+      which images they use; 2000 characters in all. Images that only they use can be removed.
+    - `resource_types`: the types of AWS Config that are asked which images they use, and that every recorder must
+      record: `AWS::ECS::Service`, `AWS::ECS::TaskDefinition` and `AWS::ECS::TaskSet`, and any of
+      `AWS::AppRunner::Service`, `AWS::CodeBuild::Project` and `AWS::SageMaker::Model`. Default: all of these.
     - `aggregator_name`: an AWS Config aggregator that exists in this account and region and covers all of them.
       Default: one is made.
     - `max_registration_lag_minutes`: how long AWS Config may take to show a new task definition, 5 to 1440 minutes.
@@ -59,8 +71,18 @@ variable "workloads" {
     error_message = "workloads.regions must hold regions, such as \"eu-central-1\"."
   }
   validation {
-    condition     = alltrue([for place in var.workloads.exempt : can(regex("^[0-9]{12}(/[a-z]{2,4}(-[a-z]+)+-[0-9])?$", place))])
-    error_message = "workloads.exempt must hold accounts, such as \"123456789012\", or regions of them, such as \"123456789012/eu-central-1\"."
+    condition     = alltrue([for place in var.workloads.exempt : can(regex("^([0-9]{12}(/[a-z]{2,4}(-[a-z]+)+-[0-9])?|arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_./:-]+)$", place))])
+    error_message = "workloads.exempt must hold accounts, such as \"123456789012\", regions of them, such as \"123456789012/eu-central-1\", or ARNs of single resources, such as \"arn:aws:ecs:eu-central-1:123456789012:service/main/api\"."
+  }
+  validation {
+    condition     = length(join(",", var.workloads.exempt)) <= 2000
+    error_message = "workloads.exempt must not be longer than 2000 characters, commas between its entries included, because AWS Lambda takes 4 KB of settings. Exempt a whole region, such as \"123456789012/eu-central-1\", instead of many resources in it."
+  }
+  validation {
+    condition = length(setsubtract(["AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::ECS::TaskSet"], var.workloads.resource_types)) == 0 && length(setsubtract(var.workloads.resource_types, [
+      "AWS::AppRunner::Service", "AWS::CodeBuild::Project", "AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::ECS::TaskSet", "AWS::SageMaker::Model",
+    ])) == 0
+    error_message = "workloads.resource_types must hold \"AWS::ECS::Service\", \"AWS::ECS::TaskDefinition\" and \"AWS::ECS::TaskSet\", and may hold \"AWS::AppRunner::Service\", \"AWS::CodeBuild::Project\" and \"AWS::SageMaker::Model\", and nothing else."
   }
   validation {
     condition     = var.workloads.aggregator_name == null || can(regex("^[A-Za-z0-9_-]{1,256}$", var.workloads.aggregator_name))
@@ -120,13 +142,85 @@ variable "grace_period_hours" {
 
 variable "action" {
   type        = string
-  description = "What is done with an unused image: `report` logs what would be removed, `delete` removes it for good."
+  description = <<-EOT
+    What is done with an unused image: `report` logs what would be removed, `delete` removes it for good, `archive` moves
+    it to ECR's archive, from where it can be restored until it is deleted after `archive_days`.
+  EOT
   default     = "report"
   nullable    = false
 
   validation {
-    condition     = contains(["report", "delete"], var.action)
-    error_message = "action must be \"report\" or \"delete\"."
+    condition     = contains(["report", "delete", "archive"], var.action)
+    error_message = "action must be \"report\", \"delete\" or \"archive\"."
+  }
+}
+
+variable "archive_days" {
+  type        = number
+  description = <<-EOT
+    How long an archived image that stays unused is kept before it is deleted, 1 to 3650 days. AWS charges for at least
+    90 days in the archive.
+  EOT
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = var.archive_days >= 1 && var.archive_days <= 3650 && floor(var.archive_days) == var.archive_days
+    error_message = "archive_days must be a whole number of days from 1 to 3650, such as 90."
+  }
+}
+
+variable "protections" {
+  type = object({
+    tag_patterns                  = optional(set(string), [])
+    minimum_age_days              = optional(number, 14)
+    pulled_within_hours           = optional(number)
+    never_used_pulled_within_days = optional(number, 90)
+    newest_images                 = optional(number, 1)
+    removals_per_day              = optional(number, 500)
+    tags_never_move               = optional(bool, false)
+  })
+  description = <<-EOT
+    What protects images that nobody uses. Owners of repositories can set some of this by tags on them.
+    - `tag_patterns`: images with a tag that matches one of these are kept, such as `release-*`; `*` stands for any
+      characters, or none.
+    - `minimum_age_days`: an image of which no use is known is kept this long after its push, 0 to 3650 days.
+    - `pulled_within_hours`: an image that was pulled this recently is kept, 0 to 8760 hours. What ECR knows of pulls is
+      up to 24 hours old. Default: the grace period and 24 hours.
+    - `never_used_pulled_within_days`: an image of which no use is known is kept if it was pulled this recently, 0 to
+      3650 days.
+    - `newest_images`: this many images of each repository are kept, those pushed last, 0 to 10000.
+    - `removals_per_day`: this many images are removed in any 24 hours, 1 to 100000; the others have to wait.
+    - `tags_never_move`: `true` declares that no tag of any repository here ever moves to another image. Where that is
+      wrong, images that still run are removed. Without it, an image in a repository whose tags can move is kept while
+      anybody refers to that repository by a tag that may have meant this image.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for pattern in var.protections.tag_patterns : can(regex("^[A-Za-z0-9_.*-]{1,128}$", pattern))])
+    error_message = "protections.tag_patterns must hold patterns of 1 to 128 letters, digits and _ . - *, such as \"release-*\"."
+  }
+  validation {
+    condition     = var.protections.minimum_age_days >= 0 && var.protections.minimum_age_days <= 3650 && floor(var.protections.minimum_age_days) == var.protections.minimum_age_days
+    error_message = "protections.minimum_age_days must be a whole number of days from 0 to 3650, such as 14."
+  }
+  validation {
+    condition     = var.protections.pulled_within_hours == null || try(var.protections.pulled_within_hours >= 0 && var.protections.pulled_within_hours <= 8760 && floor(var.protections.pulled_within_hours) == var.protections.pulled_within_hours, false)
+    error_message = "protections.pulled_within_hours must be a whole number of hours from 0 to 8760 (365 days), such as 48, or be left out."
+  }
+  validation {
+    condition     = var.protections.never_used_pulled_within_days >= 0 && var.protections.never_used_pulled_within_days <= 3650 && floor(var.protections.never_used_pulled_within_days) == var.protections.never_used_pulled_within_days
+    error_message = "protections.never_used_pulled_within_days must be a whole number of days from 0 to 3650, such as 90."
+  }
+  validation {
+    condition     = var.protections.newest_images >= 0 && var.protections.newest_images <= 10000 && floor(var.protections.newest_images) == var.protections.newest_images
+    error_message = "protections.newest_images must be a whole number of images from 0 to 10000, such as 1."
+  }
+  validation {
+    condition     = var.protections.removals_per_day >= 1 && var.protections.removals_per_day <= 100000 && floor(var.protections.removals_per_day) == var.protections.removals_per_day
+    error_message = "protections.removals_per_day must be a whole number of images from 1 to 100000, such as 500."
   }
 }
 
@@ -210,6 +304,20 @@ variable "kms_key_arn" {
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
     error_message = "kms_key_arn must be the ARN of a key, such as \"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\"."
+  }
+}
+
+variable "alarm_topic_arn" {
+  type        = string
+  description = <<-EOT
+    An SNS topic that is told when removals have to wait because `protections.removals_per_day` is reached. Its policy
+    must let cloudwatch.amazonaws.com publish. Default: there is an alarm, and nobody is told.
+  EOT
+  default     = null
+
+  validation {
+    condition     = var.alarm_topic_arn == null || can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn must be the ARN of an SNS topic, such as \"arn:aws:sns:eu-central-1:123456789012:on-call\"."
   }
 }
 

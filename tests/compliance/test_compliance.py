@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from plain_aws import plain_aws
 from terraform_tools import Terraform, copy_of_tree, terraform_environment
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ EXAMPLES = ("single_account", "multi_account", "local")
 OTHERS = ("organization_with_key", "report")
 FEATURES_OF = {
     **dict.fromkeys(EXAMPLES, ("every_configuration", "accounts", "without_key", "delete")),
-    "organization_with_key": ("every_configuration", "organization", "key", "delete"),
-    "report": ("every_configuration", "organization", "without_key"),
+    "organization_with_key": ("every_configuration", "organization", "key", "topic", "delete"),
+    "report": ("every_configuration", "organization", "without_key", "report"),
 }
 
 SHARED = "module.ecr_cleanup.module.shared_account"
@@ -129,7 +129,12 @@ RECORDER = f'{WORKLOAD}.aws_config_configuration_recorder.this["this"]'
 
 
 def with_any_rule(statement: Json) -> None:
-    statement["Condition"] = {"ArnEquals": {"aws:SourceArn": "arn:aws:events:eu-central-1:111111111111:rule/*"}}
+    statement["Condition"]["ArnEquals"]["aws:SourceArn"].append("arn:aws:events:eu-central-1:111111111111:rule/*")
+
+
+def with_any_source(plan: Plan) -> None:
+    pattern = json.dumps({"$or": [{"source": ["aws.ecs"]}, {"source": ["aws.config", "anybody"]}]})
+    plan.set(f"{SHARED}.aws_cloudwatch_event_rule.task_definitions", event_pattern=pattern)
 
 
 CONTROLS = {
@@ -146,24 +151,37 @@ CONTROLS = {
         lambda plan: plan.statement(RUN_CHECKS, "WriteTraces", lambda it: it["Action"].append("ecr:BatchDeleteImage")),
         "It is set to ecr:BatchDeleteImage",
     ),
-    "Images are deleted only in repositories that opted in": Control(
-        lambda plan: plan.statement(RUN_CHECKS, "DeleteImagesOfOptedInRepositories", lambda it: it.pop("Condition")),
+    "Images are removed and read only in repositories that opted in": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "RemoveImagesOfOptedInRepositories", lambda it: it.pop("Condition")),
         "does not have Condition property",
     ),
-    "No other statement deletes images": Control(
-        lambda plan: plan.statement(RUN_CHECKS, "ReadImages", lambda it: it["Action"].append("ecr:BatchDeleteImage")),
-        "It is set to ecr:BatchDeleteImage",
+    "No other statement removes or reads images": Control(
+        lambda plan: plan.statement(
+            RUN_CHECKS, "ReadImages", lambda it: it["Action"].append("ecr:UpdateImageStorageClass")
+        ),
+        "It is set to ecr:UpdateImageStorageClass",
         plan="organization_with_key",
     ),
-    "Only run-checks may delete images": Control(
+    "Only run-checks may remove images": Control(
         lambda plan: plan.statement(
             SCHEDULE_CHECKS, "ReadImages", lambda it: it["Action"].append("ecr:BatchDeleteImage")
         ),
         "It is set to ecr:BatchDeleteImage",
     ),
+    "Nothing removes images or reads them": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "ReadImages", lambda it: it["Action"].append("ecr:BatchGetImage")),
+        "It is set to ecr:BatchGetImage",
+        plan="report",
+    ),
     "Roles are passed to EventBridge Scheduler only": Control(
         lambda plan: plan.statement(RUN_CHECKS, "GiveSchedulesTheirRole", lambda it: it.pop("Condition")),
         "does not have Condition property",
+    ),
+    "No other statement passes roles": Control(
+        lambda plan: plan.statement(
+            RUN_CHECKS, "ScheduleChecks", lambda it: it.update(Action=[*it["Action"], "iam:PassRole"])
+        ),
+        "It is set to iam:PassRole",
     ),
     "Roles trust services, not accounts": Control(
         lambda plan: plan.statement(
@@ -196,13 +214,33 @@ CONTROLS = {
         ),
         "It is set to events:PutRule",
     ),
-    "Queues let in nobody but one rule": Control(
-        lambda plan: plan.statement(EVENTS, "RuleSendsMessages", with_any_rule),
+    "Queues let in nobody but named rules": Control(
+        lambda plan: plan.statement(EVENTS, "RulesSendMessages", with_any_rule),
         "It is set to arn:aws:events:eu-central-1:111111111111:rule/*",
     ),
     "Queues let in nobody but EventBridge": Control(
-        lambda plan: plan.statement(EVENTS, "RuleSendsMessages", lambda it: it.update(Principal={"Service": "*"})),
+        lambda plan: plan.statement(EVENTS, "RulesSendMessages", lambda it: it.update(Principal={"Service": "*"})),
         "It is set to *",
+    ),
+    "Queues take messages and nothing else": Control(
+        lambda plan: plan.statement(
+            EVENTS_DEAD_LETTER, "RulesSendMessages", lambda it: it.update(Action=["sqs:SendMessage", "sqs:*"])
+        ),
+        "It is set to sqs:*",
+    ),
+    "Rules take events of AWS services and nobody else": Control(with_any_source, "It is set to anybody"),
+    "The cap on removals has an alarm": Control(
+        lambda plan: plan.set(f"{SHARED}.aws_cloudwatch_metric_alarm.removals_capped", metric_name="ImagesRemoved"),
+        "It is set to ImagesRemoved",
+    ),
+    "No alarm rings where nothing happens": Control(
+        lambda plan: plan.set(f"{SHARED}.aws_cloudwatch_metric_alarm.removals_capped", treat_missing_data="breaching"),
+        "It is set to breaching",
+    ),
+    "Alarms tell the topic": Control(
+        lambda plan: plan.set(f"{SHARED}.aws_cloudwatch_metric_alarm.removals_capped", alarm_actions=None),
+        "does not have alarm_actions property",
+        plan="organization_with_key",
     ),
     "Queues refuse requests without TLS": Control(
         lambda plan: plan.statements(EVENTS, lambda them: them.pop(0)),
@@ -309,32 +347,21 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Json]:
         directories[name] = tree / "configurations" / name
         directories[name].mkdir(parents=True)
         (directories[name] / "main.tf").write_text((CONFIGURATIONS / name / "main.tf").read_text())
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = terraform_environment(
-        tree,
-        {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "any",
-            "AWS_SECRET_ACCESS_KEY": "any",
-            "AWS_REGION": "eu-central-1",
-            "TF_VAR_recorder": "true",
-            "TF_VAR_shared_account_id": "111111111111",
-            "TF_VAR_production_account_id": "222222222222",
-            "TF_VAR_development_account_id": "333333333333",
-        },
-    )
-    try:
-        made = {}
+    inputs = {
+        "TF_VAR_recorder": "true",
+        "TF_VAR_shared_account_id": "111111111111",
+        "TF_VAR_production_account_id": "222222222222",
+        "TF_VAR_development_account_id": "333333333333",
+    }
+    made = {}
+    with plain_aws() as aws:
+        environment = terraform_environment(tree, {**aws, **inputs})
         for name, directory in directories.items():
             terraform = Terraform(directory, environment)
             terraform.init()
             terraform.plan(out=directory / "out.tfplan")
             made[name] = terraform.show_json(directory / "out.tfplan")
-        return made
-    finally:
-        server.stop()
+    return made
 
 
 @dataclass(frozen=True)
@@ -394,13 +421,16 @@ def test_scenario_fails_when_its_rule_is_broken(scenario: Scenario, outcomes: Ma
     assert CONTROLS[scenario.title].says in outcomes[scenario.title].output
 
 
+@pytest.mark.parametrize(
+    "action", ["BatchDeleteImage", "UpdateImageStorageClass", "BatchGetImage", "RegisterPullTimeUpdateExclusion"]
+)
 @pytest.mark.parametrize("name", FEATURES_OF)
-def test_nothing_names_the_deletion_of_images_but_one_role_where_it_was_asked_for(
-    name: str, plans: Mapping[str, Json]
+def test_nothing_names_the_removal_of_images_but_one_role_where_it_was_asked_for(
+    name: str, action: str, plans: Mapping[str, Json]
 ) -> None:
-    changes = plans[name]["resource_changes"]
+    changes = [change for change in plans[name]["resource_changes"] if "module.shared_account." in change["address"]]
 
-    found = [change["address"] for change in changes if "ecr:BatchDeleteImage" in json.dumps(change["change"])]
+    found = [change["address"] for change in changes if f"ecr:{action}" in json.dumps(change["change"])]
 
     assert [address.partition("module.shared_account.")[2] for address in found] == (
         [] if name == "report" else ['aws_iam_role_policy.function["run_checks"]']

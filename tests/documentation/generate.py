@@ -71,7 +71,8 @@ def _fields(variable: Variable) -> Iterator[tuple[str, Variable]]:
 
 
 def _row(name: str, variable: Variable, description: str) -> tuple[str, ...]:
-    default = "required" if variable.default is None else _code(variable.default)
+    on_one_line = re.sub(r"\[\s+", "[", re.sub(r",\s*\]", "]", variable.default or ""))
+    default = "required" if variable.default is None else _code(on_one_line)
     return _code(name), _code("object" if variable.fields else variable.type), default, _sentence(description)
 
 

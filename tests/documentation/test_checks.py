@@ -40,6 +40,10 @@ variable "size" {
     width  = number
     height = optional(number, 2) # metres
     inner  = optional(object({ colours = optional(list(string), ["red", "{"]) }))
+    names = optional(list(string), [
+      "one",
+      "two",
+    ])
   })
   description = <<-EOT
     How large it is.
@@ -84,6 +88,7 @@ def test_writes_a_row_per_input_attribute_and_output(module: Path) -> None:
         "| `size.height` | `number` | `2` | In metres, not in feet. |\n"
         "| `size.inner` | `object` | `null` |  |\n"
         '| `size.inner.colours` | `list(string)` | `["red", "{"]` |  |\n'
+        '| `size.names` | `list(string)` | `["one", "two"]` |  |\n'
         "<!-- END_INPUTS -->\n"
         "text\n"
         "<!-- BEGIN_OUTPUTS -->\n"

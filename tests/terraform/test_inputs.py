@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from plain_aws import ACCOUNT, plain_aws
 from terraform_tools import Terraform, TerraformError, copy_of_tree, terraform_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -42,10 +42,17 @@ def workloads(message: str | None, *values: str) -> list[Case]:
     return shared("workloads", message, *(f"{{ {value} }}" for value in values))
 
 
+def protections(message: str | None, *values: str) -> list[Case]:
+    return shared("protections", message, *(f"{{ {value} }}" for value in values))
+
+
 MANY = [f"{number:012}" for number in range(151)]
 ONE = 'account_ids = ["123456789012"]'
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 LAYER = "arn:aws:lambda:eu-central-1:123456789012:layer:powertools:7"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:on-call"
+SERVICE = "arn:aws:ecs:eu-central-1:123456789012:service/main/api"
+ECS = ["AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::ECS::TaskSet"]
 BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/ecr-cleanup"
 
 CASES = [
@@ -57,7 +64,11 @@ CASES = [
     *workloads("the id of an organization", 'organization_id = "*"', 'organization_id = "ou-a1b2-c3d4e5f6"'),
     *workloads("at least one region", f"{ONE}, regions = []"),
     *workloads("must hold regions", f'{ONE}, regions = ["eu-central"]', f'{ONE}, regions = ["*"]'),
-    *workloads("must hold accounts", f'{ONE}, exempt = ["12"]', f'{ONE}, exempt = ["123456789012/"]'),
+    *workloads("must hold accounts", *(f'{ONE}, exempt = ["{it}"]' for it in ("12", "123456789012/", "*", "a b"))),
+    *workloads("ARNs of single", *(f'{ONE}, exempt = ["{it}"]' for it in (SERVICE + ",x", SERVICE + "*", "arn:aws"))),
+    *workloads("longer than 2000", f"{ONE}, exempt = {json.dumps([f'{SERVICE}{n}' for n in range(100, 140)])}"),
+    *workloads('must hold "AWS::ECS::Service"', *(f"{ONE}, resource_types = {json.dumps(it)}" for it in ([], ECS[1:]))),
+    *workloads("and nothing else", f"{ONE}, resource_types = {json.dumps([*ECS, 'AWS::Lambda::Function'])}"),
     *workloads("name of an AWS Config aggregator", f'{ONE}, aggregator_name = ""', f'{ONE}, aggregator_name = "a b"'),
     *workloads("from 5 to 1440", *(f"{ONE}, max_registration_lag_minutes = {lag}" for lag in (0, 4, 1441, 5.5, -60))),
     *workloads(
@@ -66,6 +77,10 @@ CASES = [
         'organization_id = "o-a1b2c3d4e5"',
         f"account_ids = {json.dumps(MANY[1:])}",
         f'{ONE}, regions = ["us-gov-west-1", "ap-southeast-3"], exempt = ["123456789012/eu-central-1", "210987654321"]',
+        f'{ONE}, exempt = ["{SERVICE}", "{SERVICE.replace("service/main/api", "task-definition/api:7")}"]',
+        f"{ONE}, exempt = {json.dumps(MANY)}",
+        f"{ONE}, resource_types = {json.dumps(ECS)}",
+        f"{ONE}, resource_types = {json.dumps([*ECS, 'AWS::AppRunner::Service', 'AWS::SageMaker::Model'])}",
         f"{ONE}, max_registration_lag_minutes = 5",
         f"{ONE}, max_registration_lag_minutes = 1440",
     ),
@@ -77,7 +92,28 @@ CASES = [
     *shared("opt_in_tag", None, '{ key = "team:cleanup/images", value = "yes please" }'),
     *shared("grace_period_hours", "from 1 to 8760 (365 days), such as 24", "0", "-24", "8761", "0.5", "9999999999999"),
     *shared("grace_period_hours", None, "1", "8760"),
-    *shared("action", '"report" or "delete"', '"archive"', '"Delete"', '""'),
+    *shared("action", '"report", "delete" or "archive"', '"Delete"', '"restore"', '""'),
+    *shared("action", None, '"delete"', '"archive"'),
+    *shared("archive_days", "from 1 to 3650, such as 90", "0", "-1", "3651", "1.5"),
+    *shared("archive_days", None, "1", "3650"),
+    *protections("1 to 128 letters", *(f'tag_patterns = ["{it}"]' for it in ("", "a,b", "v?", "é", "a" * 129))),
+    *protections("minimum_age_days must be", *(f"minimum_age_days = {days}" for days in (-1, 3651, 0.5))),
+    *protections("from 0 to 8760", *(f"pulled_within_hours = {hours}" for hours in (-1, 8761, 0.5))),
+    *protections(
+        "never_used_pulled_within_days must be",
+        *(f"never_used_pulled_within_days = {days}" for days in (-1, 3651, 0.5)),
+    ),
+    *protections("from 0 to 10000", *(f"newest_images = {number}" for number in (-1, 10001, 0.5))),
+    *protections("from 1 to 100000", *(f"removals_per_day = {number}" for number in (0, 100001, 1.5))),
+    *protections(
+        None,
+        "",
+        f'tag_patterns = ["*", "release-*", "v1._-*", "{"a" * 128}"]',
+        "minimum_age_days = 0, pulled_within_hours = 0, never_used_pulled_within_days = 0, newest_images = 0",
+        "minimum_age_days = 3650, pulled_within_hours = 8760, never_used_pulled_within_days = 3650",
+        "newest_images = 10000, removals_per_day = 100000, tags_never_move = true",
+        "pulled_within_hours = null, removals_per_day = 1",
+    ),
     *shared("lambda", "lambda.runtime must be", '{ runtime = "python3.10" }', '{ runtime = "nodejs22.x" }'),
     *shared("lambda", "lambda.architecture must be", '{ architecture = "arm" }'),
     *shared("lambda", "from 256 to 10240", "{ memory_mb = 128 }", "{ memory_mb = 10241 }", "{ memory_mb = 512.5 }"),
@@ -91,6 +127,8 @@ CASES = [
     *shared("lambda_package", None, '{ s3_bucket = "b", s3_key = "c" }'),
     *shared("kms_key_arn", "must be the ARN of a key", '"alias/aws/sqs"', f'"{KEY.replace("key/", "alias/")}"'),
     *shared("kms_key_arn", None, f'"{KEY}"'),
+    *shared("alarm_topic_arn", "must be the ARN of an SNS topic", '"on-call"', f'"{TOPIC}:subscription"', f'"{BUS}"'),
+    *shared("alarm_topic_arn", None, f'"{TOPIC}"'),
     *shared("permissions_boundary_arn", "must be the ARN of a policy", '"boundary"'),
     *shared("permissions_boundary_arn", None, '"arn:aws:iam::aws:policy/PowerUserAccess"'),
     *shared("log_retention_days", "that CloudWatch Logs takes", "0", "2", "366"),
@@ -141,24 +179,34 @@ def test_input(case: Case, said: Mapping[Case, list[str]]) -> None:
         assert any(case.message in message for message in said[case]), said[case]
 
 
-def test_single_account_must_expect_itself(tmp_path: Path) -> None:
-    tree = copy_of_tree(tmp_path / "tree")
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    credentials = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "eu-central-1"}
-    inputs = {
-        "TF_VAR_workloads": '{ account_ids = ["999999999999"], regions = ["eu-west-1"] }',
-        "TF_VAR_workload": "{}",
-    }
-    environment = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", **credentials, **inputs}
-    terraform = Terraform(tree, terraform_environment(tree, environment))
+def refusal(tree: Path, aws: Mapping[str, str], **inputs: str) -> str:
+    """What is said when the root is planned with these inputs, in one line."""
+    variables = {f"TF_VAR_{name}": value for name, value in inputs.items()}
+    terraform = Terraform(tree, terraform_environment(tree, {**aws, **variables}))
     terraform.init()
-
     with pytest.raises(TerraformError) as refused:
         terraform.plan()
-    server.stop()
+    return " ".join(str(refused.value).replace("│", " ").split())
 
-    said = " ".join(str(refused.value).split())
-    assert 'workloads.account_ids must name this account too, such as ["123456789012"]' in said
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Mapping[str, str]]:
+    with plain_aws() as variables:
+        yield variables
+
+
+def test_single_account_must_expect_itself(tmp_path: Path, aws: Mapping[str, str]) -> None:
+    workloads = '{ account_ids = ["999999999999"], regions = ["eu-west-1"] }'
+
+    said = refusal(copy_of_tree(tmp_path / "tree"), aws, workloads=workloads, workload="{}")
+
+    assert f'workloads.account_ids must name this account too, such as ["{ACCOUNT}"]' in said
     assert 'workloads.regions must name this region too, such as ["eu-central-1"]' in said
+
+
+def test_settings_must_fit_into_what_lambda_takes(tmp_path: Path, aws: Mapping[str, str]) -> None:
+    workloads = f"{{ account_ids = {json.dumps(MANY[1:])}, exempt = {json.dumps(MANY[1:])} }}"
+
+    said = refusal(copy_of_tree(tmp_path / "tree"), aws, workloads=workloads)
+
+    assert "AWS Lambda takes 4096 characters of settings, and these are more: give workloads.organization_id" in said

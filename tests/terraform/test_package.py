@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from plain_aws import plain_aws
 from terraform_tools import Terraform, TerraformError, changes, copy_of_tree, terraform_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ACCOUNT = "111111111111"
 PACKAGE = "module.this.terraform_data.package[0]"
 FUNCTIONS = {
     'module.this.aws_lambda_function.this["run_checks"]',
@@ -76,24 +75,15 @@ class Checkout:
 @pytest.fixture(scope="module")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
     directory = tmp_path_factory.mktemp("terraform")
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    aws = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": ACCOUNT,
-        "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_REGION": "eu-central-1",
-    }
-    layer = boto3.client(
-        "lambda",
-        region_name=aws["AWS_REGION"],
-        endpoint_url=aws["AWS_ENDPOINT_URL"],
-        aws_access_key_id=ACCOUNT,
-        aws_secret_access_key="any",
-    ).publish_layer_version(LayerName="powertools", Content={"ZipFile": b"any"})
-    yield Terraform(directory, terraform_environment(directory, {**aws, "TF_VAR_layer": layer["LayerVersionArn"]}))
-    server.stop()
+    with plain_aws() as aws:
+        layer = boto3.client(
+            "lambda",
+            region_name=aws["AWS_REGION"],
+            endpoint_url=aws["AWS_ENDPOINT_URL"],
+            aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
+        ).publish_layer_version(LayerName="powertools", Content={"ZipFile": b"any"})
+        yield Terraform(directory, terraform_environment(directory, {**aws, "TF_VAR_layer": layer["LayerVersionArn"]}))
 
 
 @pytest.fixture(scope="module")

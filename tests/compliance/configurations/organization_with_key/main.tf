@@ -1,10 +1,11 @@
-# What no example shows: an organization instead of listed accounts, and a key of one's own.
+# What no example shows: an organization instead of listed accounts, a key of one's own, archiving, and alarms.
 
 module "ecr_cleanup" {
   source = "../.."
 
-  workloads   = { organization_id = "o-a1b2c3d4e5" }
-  workload    = { recorder = {} }
-  kms_key_arn = "arn:aws:kms:eu-central-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-  action      = "delete"
+  workloads       = { organization_id = "o-a1b2c3d4e5" }
+  workload        = { recorder = {} }
+  kms_key_arn     = "arn:aws:kms:eu-central-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  alarm_topic_arn = "arn:aws:sns:eu-central-1:111111111111:on-call"
+  action          = "archive"
 }

@@ -10,7 +10,7 @@ Feature: Nobody else sends, nobody else reads, and nothing is lost
     And its value must match the "^events:PutEvents$" regex
 
   @noskip
-  Scenario: Queues let in nobody but one rule
+  Scenario: Queues let in nobody but named rules
     Given I have aws_sqs_queue defined
     Then it must have policy
     Then it must have Statement
@@ -29,6 +29,22 @@ Feature: Nobody else sends, nobody else reads, and nothing is lost
     Then it must have Principal
     Then it must have Service
     And its value must match the "^events\.amazonaws\.com$" regex
+
+  @noskip
+  Scenario: Queues take messages and nothing else
+    Given I have aws_sqs_queue defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    Then it must have Action
+    And its value must match the "^sqs:SendMessage$" regex
+
+  @noskip
+  Scenario: Rules take events of AWS services and nobody else
+    Given I have aws_cloudwatch_event_rule defined
+    Then it must have event_pattern
+    Then it must have source
+    And its value must match the "^aws\.(ecs|config|ecr)$" regex
 
   @noskip
   Scenario: Queues refuse requests without TLS

@@ -15,7 +15,7 @@ Feature: Roles may do what they need and nothing else
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
-    When its Sid is not "^(WriteTraces|ListAccountsOfTheOrganization)$" regex
+    When its Sid is not "^(WriteTraces|ExcludeOwnReadsFromPullTimes|ListAccountsOfTheOrganization)$" regex
     Then it must have Resource
     And its value must not match the "^\*$" regex
 
@@ -25,19 +25,19 @@ Feature: Roles may do what they need and nothing else
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
-    When its Sid is "^(WriteTraces|ListAccountsOfTheOrganization)$" regex
+    When its Sid is "^(WriteTraces|ExcludeOwnReadsFromPullTimes|ListAccountsOfTheOrganization)$" regex
     Then it must have Action
-    And its value must match the "^(xray:Put(TraceSegments|TelemetryRecords)|organizations:ListAccounts)$" regex
+    And its value must match the "^(xray:Put(TraceSegments|TelemetryRecords)|ecr:RegisterPullTimeUpdateExclusion|organizations:ListAccounts)$" regex
 
   @noskip
-  Scenario: Only run-checks may delete images
+  Scenario: Only run-checks may remove images
     Given I have aws_iam_role_policy defined
     When its role is not ".*-run-checks$" regex
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
     Then it must have Action
-    And its value must not match the "^ecr:.*Delete.*$" regex
+    And its value must not match the "^ecr:(.*Delete.*|UpdateImageStorageClass|BatchGetImage|.*\*.*)$" regex
 
   @noskip
   Scenario: Roles are passed to EventBridge Scheduler only
@@ -45,11 +45,21 @@ Feature: Roles may do what they need and nothing else
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
-    When its Action is "^iam:PassRole$" regex
+    When its Sid is "^GiveSchedulesTheirRole$" regex
     Then it must have Condition
     Then it must have StringEquals
     Then it must have iam:PassedToService
     And its value must match the "^scheduler\.amazonaws\.com$" regex
+
+  @noskip
+  Scenario: No other statement passes roles
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    When its Sid is not "^GiveSchedulesTheirRole$" regex
+    Then it must have Action
+    And its value must not match the "^iam:.*$" regex
 
   @noskip
   Scenario: Roles trust services, not accounts

@@ -1,0 +1,14 @@
+Feature: Alarms ring when somebody should look, and not otherwise
+
+  @noskip
+  Scenario: The cap on removals has an alarm
+    Given I have aws_cloudwatch_metric_alarm defined
+    When its name is "removals_capped"
+    Then it must have metric_name
+    And its value must match the "^RemovalsCapped$" regex
+
+  @noskip
+  Scenario: No alarm rings where nothing happens
+    Given I have aws_cloudwatch_metric_alarm defined
+    Then it must have treat_missing_data
+    And its value must match the "^notBreaching$" regex
