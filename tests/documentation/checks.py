@@ -153,7 +153,7 @@ def metrics_of(package: Path) -> set[str]:
 
 def rules_of(package: Path) -> set[str]:
     """The names of rules that decisions of a package bear."""
-    places = {"Decision": 1, "postponed_for_trouble": 0, "_postpone_for_trouble": 1}
+    places = {"Decision": 1, "_keep": 0, "_wait": 0, "postponed_for_trouble": 0, "_postpone_for_trouble": 1}
     return {
         rule
         for tree in _trees(package)
@@ -192,17 +192,20 @@ def _name(function: ast.expr) -> str:
 
 def _named(tree: ast.Module | None, argument: ast.expr) -> set[str]:
     """The strings that an argument can be: itself, or those in what the name that it begins with was assigned."""
+    if isinstance(argument, ast.IfExp):
+        return _named(tree, argument.body) | _named(tree, argument.orelse)
+    values: list[ast.expr | None] = [argument]
     if isinstance(argument, ast.Subscript) and isinstance(argument.value, ast.Name) and tree:
-        assigned = [
+        values = [
             node.value
             for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and _name(node.targets[0]) == argument.value.id
+            if (isinstance(node, ast.Assign) and _name(node.targets[0]) == argument.value.id)
+            or (isinstance(node, ast.AnnAssign) and _name(node.target) == argument.value.id)
         ]
-    else:
-        assigned = [argument]
     return {
         node.value
-        for expression in assigned
-        for node in ast.walk(expression)
+        for value in values
+        if value
+        for node in ast.walk(value)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

@@ -201,17 +201,21 @@ def test_reads_metrics_rules_and_log_fields_of_code(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(
         """
 NAMES = {1: "OneThing", 2: "TwoThings" if many else "TwoOrNone"}
+MORE: dict[int, str] = {1: "ThreeThings"}
 count(NAMES[1])
+count(NAMES[2] if name == "NoSuchThing" else MORE[1])
 count("PlainThing", 3)
 metrics.add_metric("SizedThing", UNIT, 4)
 other("NotCounted")
 Decision(KEEP, "one_rule", "why")
 Decision(decision.verdict, rule)
+_keep("keeping_rule", "why")
+_wait("waiting_rule", "why", until, evidence)
 postponed_for_trouble("two_rule", reason)
 self._postpone_for_trouble(check, "three_rule", "why")
 logger.info("line", extra={"field": 1, "other_field": 2})
 """
     )
-    assert metrics_of(tmp_path) == {"OneThing", "TwoThings", "TwoOrNone", "PlainThing", "SizedThing"}
-    assert rules_of(tmp_path) == {"one_rule", "two_rule", "three_rule"}
+    assert metrics_of(tmp_path) == {"OneThing", "TwoThings", "TwoOrNone", "ThreeThings", "PlainThing", "SizedThing"}
+    assert rules_of(tmp_path) == {"one_rule", "keeping_rule", "waiting_rule", "two_rule", "three_rule"}
     assert log_fields_of(tmp_path / "code.py") == {"field", "other_field"}
