@@ -83,8 +83,9 @@ def parse_image_reference(text: str) -> ImageReference | None:
         ImageReferenceError: the host is one of ECR's, but what follows is not `repository[:tag][@digest]`.
     """
     host, slash, rest = text.strip().partition("/")
-    # Host names do not distinguish case, everything else in a reference does.
-    match = _HOST.fullmatch(host.lower())
+    # Host names do not distinguish case, everything else in a reference does. Some letters of other alphabets, such as
+    # the Kelvin sign, are ASCII when lowered, and the host another one.
+    match = _HOST.fullmatch(host.lower()) if host.isascii() else None
     if match is None:
         return None
     rest, at, digest = rest.partition("@")

@@ -1,8 +1,9 @@
 """Who uses which image, and whether that knowledge can be trusted.
 
-The inventory is the union of what several sources say: the Config aggregator (ACTIVE task definitions) and the ledger
-(registrations that the aggregator does not show yet). An inventory that is not trusted may still prove that an image
-is used; it never proves that one is not.
+The inventory is the union of what several sources say: the Config aggregator (ACTIVE task definitions, what services
+and task sets point to, and other resources that name an image) and the ledger (registrations that the aggregator does
+not show yet, and task definitions that it never shows). An inventory that is not trusted may still prove that an
+image is used; it never proves that one is not.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from ecr_cleanup.consumers import CONSUMER_TYPES, TASK_DEFINITION
 from ecr_cleanup.errors import ImageReferenceError
 from ecr_cleanup.image_reference import parse_image_reference
+from ecr_cleanup.settings import ECS_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime, timedelta
 
+    from ecr_cleanup.consumers import Consumer
     from ecr_cleanup.image import Image, ImageId, Repository
     from ecr_cleanup.settings import Place
+
+# A count of task definitions has collapsed if at least so many are missing, and more than half.
+_MISSED_AT_LEAST = 3
 
 
 class Source(Enum):
@@ -52,9 +59,12 @@ class Usage:
     source: Source
     image_id: ImageId | None = None
     """The image that the reference is known to have meant, whatever it means now."""
+    task_definition: str | None = None
+    """ARN of the task definition through which a service or task set holds the image."""
 
     def __str__(self) -> str:
-        return f"{self.arn} ({self.source.value}: {self.reference})"
+        through = f" through {self.task_definition}" if self.task_definition else ""
+        return f"{self.arn}{through} ({self.source.value}: {self.reference})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,37 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorder:
+    """A Config recorder as it was last recorded itself.
+
+    https://docs.aws.amazon.com/config/latest/APIReference/API_RecordingGroup.html and
+    https://docs.aws.amazon.com/config/latest/APIReference/API_RecordingMode.html. `strategy` is None for one that is
+    older than strategies, `frequency` likewise; `overrides` are types with a frequency of their own.
+    """
+
+    arn: str
+    place: Place
+    recording: bool
+    strategy: str | None = None
+    all_supported: bool = False
+    included: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
+    frequency: str | None = None
+    overrides: tuple[tuple[frozenset[str], str], ...] = ()
+
+    def covers(self, resource_type: str) -> bool:
+        """Whether it is set to record the type."""
+        if self.strategy == "EXCLUSION_BY_RESOURCE_TYPES":
+            return resource_type not in self.excluded
+        return self.all_supported or resource_type in self.included
+
+    def is_continuous_for(self, resource_type: str) -> bool:
+        """Whether it records each change of the type at once rather than once a day."""
+        own = {frequency for types, frequency in self.overrides if resource_type in types}
+        return (own or {self.frequency or "CONTINUOUS"}) == {"CONTINUOUS"}
+
+
+@dataclass(frozen=True, slots=True)
 class TrustProblem:
     """One reason why the inventory cannot be trusted, and what repairs it."""
 
@@ -103,22 +144,38 @@ class TrustProblem:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All usages known at one moment, and why they may not be all."""
+    """All usages known at one moment, and why they may not be all.
+
+    `size` is the number of usages, `places` that of the accounts and regions that were expected to report theirs.
+    """
 
     read_at: datetime
     problems: tuple[TrustProblem, ...]
+    size: int = 0
+    places: int = 0
     _by_image: Mapping[ImageId, list[Usage]] = field(default_factory=dict, repr=False)
     _by_tag: Mapping[tuple[Repository, str], list[Usage]] = field(default_factory=dict, repr=False)
-    _unreadable: tuple[Usage, ...] = ()
+    _by_any_tag: Mapping[Repository, tuple[Usage, ...]] = field(default_factory=dict, repr=False)
+    _unreadable: tuple[Usage, ...] = field(default=(), repr=False)
 
     def users_of(self, image: Image) -> list[Usage]:
-        """The usages that mean this image: by its digest or by any tag that it has now."""
+        """The usages that mean this image: by its digest or by any tag that it has now.
+
+        A usage of a child of an image index is not one of the index.
+        """
         users = list(self._by_image.get(image.id, ()))
         for tag in sorted(image.tags):
             users += self._by_tag.get((image.id.repository, tag), ())
-        # Nobody can say what an unreadable reference means; where it may mean this repository, it counts.
-        users += [usage for usage in self._unreadable if f"/{image.id.repository.name}" in usage.reference]
+        users += self._that_may_mean(image.id.repository)
         return users
+
+    def users_by_tag(self, repository: Repository) -> tuple[Usage, ...]:
+        """The usages that name the repository by a tag without a digest, or that nobody can read and may do so."""
+        return self._by_any_tag.get(repository, ()) + self._that_may_mean(repository)
+
+    def _that_may_mean(self, repository: Repository) -> tuple[Usage, ...]:
+        """Nobody can say what an unreadable reference means; where it may mean this repository, it counts."""
+        return tuple(usage for usage in self._unreadable if f"/{repository.name}" in usage.reference.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +186,35 @@ class Findings:
     problems: tuple[TrustProblem, ...] = ()
 
 
-def build_inventory(findings: Iterable[Findings], *, read_at: datetime) -> Inventory:
+def build_inventory(findings: Iterable[Findings], *, read_at: datetime, places: int = 0) -> Inventory:
     """The union of what all sources say, indexed by image and by tag."""
     by_image: defaultdict[ImageId, list[Usage]] = defaultdict(list)
     by_tag: defaultdict[tuple[Repository, str], list[Usage]] = defaultdict(list)
+    by_any_tag: defaultdict[Repository, list[Usage]] = defaultdict(list)
     unreadable: list[Usage] = []
     problems: list[TrustProblem] = []
+    size = 0
     for finding in findings:
         problems += finding.problems
+        size += len(finding.usages)
         for usage in finding.usages:
+            if usage.image_id:
+                by_image[usage.image_id].append(usage)
             try:
                 reference = parse_image_reference(usage.reference)
             except ImageReferenceError:
                 unreadable.append(usage)
                 continue
-            image_id = usage.image_id or (reference and reference.image_id)
-            if image_id:
-                by_image[image_id].append(usage)
-            elif reference and reference.tag:
+            if reference is None:
+                continue
+            if reference.image_id:
+                if reference.image_id != usage.image_id:
+                    by_image[reference.image_id].append(usage)
+            elif reference.tag:
                 by_tag[reference.repository, reference.tag].append(usage)
-    return Inventory(read_at, tuple(problems), by_image, by_tag, tuple(unreadable))
+                by_any_tag[reference.repository].append(usage)
+    tagged = {repository: tuple(usages) for repository, usages in by_any_tag.items()}
+    return Inventory(read_at, tuple(problems), size, places, by_image, by_tag, tagged, tuple(unreadable))
 
 
 def usages_of_task_definition(definition: TaskDefinition) -> list[Usage]:
@@ -170,6 +236,28 @@ def usages_of_registration(registration: Registration) -> list[Usage]:
         for image_id in sorted(registration.image_ids)
     ]
     return by_reference + by_digest
+
+
+def usages_of_consumer(consumer: Consumer) -> list[Usage]:
+    """One usage per image that a resource names itself."""
+    return [
+        Usage(consumer.type.kind, consumer.arn, consumer.place, image, Source.AGGREGATOR) for image in consumer.images
+    ]
+
+
+def usages_through_task_definition(
+    consumer: Consumer, references: Iterable[str], image_ids: Iterable[ImageId], source: Source
+) -> list[Usage]:
+    """What a service or task set holds through the task definition that it points to, be that ACTIVE or not.
+
+    `references` are the strings of the task definition, `image_ids` what they meant when it was registered.
+    """
+    held: list[tuple[str, ImageId | None]] = [(reference, None) for reference in sorted(set(references))]
+    held += [(str(image_id), image_id) for image_id in sorted(set(image_ids))]
+    return [
+        Usage(consumer.type.kind, consumer.arn, consumer.place, reference, source, image_id, consumer.task_definition)
+        for reference, image_id in held
+    ]
 
 
 def source_problems(expected: Iterable[Place], sources: Mapping[Place, SourceStatus]) -> list[TrustProblem]:
@@ -196,19 +284,110 @@ def source_problems(expected: Iterable[Place], sources: Mapping[Place, SourceSta
     return problems
 
 
-def absence_problems(expected: Iterable[Place], recorded: frozenset[Place]) -> list[TrustProblem]:
-    """The expected accounts and regions of which the aggregator holds no resource at all.
+def recorder_problems(
+    expected: Iterable[Place], recorders: Iterable[Recorder], resource_types: Collection[str]
+) -> list[TrustProblem]:
+    """The expected accounts and regions in which no recorder records every type that is counted on, continuously.
 
-    A recorder that works records at least itself, so nothing at all means that none does.
+    Where there are several recorders, one that does suffices; otherwise the best one is complained about.
     """
+    by_place: defaultdict[Place, list[Recorder]] = defaultdict(list)
+    for recorder in recorders:
+        by_place[recorder.place].append(recorder)
+    problems = []
+    for place in sorted(expected):
+        if place in by_place:
+            complaints = [_complaints(recorder, resource_types) for recorder in by_place[place]]
+            least: list[TrustProblem] = min(complaints, key=len)
+            problems += least
+        else:
+            problems.append(
+                TrustProblem(
+                    place,
+                    "the aggregator holds nothing of its Config recorder",
+                    f"start a recorder there that records {', '.join(sorted(resource_types))}, or exempt it by name",
+                )
+            )
+    return problems
+
+
+def _complaints(recorder: Recorder, resource_types: Collection[str]) -> list[TrustProblem]:
+    problems = []
+    if not recorder.recording:
+        problems.append(
+            TrustProblem(
+                recorder.place,
+                f"the Config recorder {recorder.arn} is stopped",
+                "start it, or exempt the account and region by name",
+            )
+        )
+    missing = sorted(each for each in resource_types if not recorder.covers(each))
+    if missing:
+        dispensable = [each for each in missing if each not in ECS_TYPES]
+        instead = f", or take {', '.join(dispensable)} out of workloads.resource_types" if dispensable else ""
+        problems.append(
+            TrustProblem(
+                recorder.place,
+                f"the Config recorder {recorder.arn} does not record {', '.join(missing)}",
+                f"add {', '.join(missing)} to what it records{instead}",
+            )
+        )
+    daily = sorted(each for each in resource_types if recorder.covers(each) and not recorder.is_continuous_for(each))
+    if daily:
+        problems.append(
+            TrustProblem(
+                recorder.place,
+                f"the Config recorder {recorder.arn} records {', '.join(daily)} only once a day",
+                "set its recording frequency for them to CONTINUOUS",
+            )
+        )
+    return problems
+
+
+def unknown_type_problems(resource_types: Iterable[str]) -> list[TrustProblem]:
+    """The types that are to be counted on, and of which nobody has written down where they hold an image."""
     return [
         TrustProblem(
-            place,
-            "the aggregator holds nothing of it",
-            "start a Config recorder there that records AWS::ECS::TaskDefinition, or exempt it by name",
+            None,
+            f"it is not known where a resource of the type {each} names its image",
+            "take the type out of workloads.resource_types",
         )
-        for place in sorted(set(expected) - recorded)
+        for each in sorted(set(resource_types) - CONSUMER_TYPES.keys())
     ]
+
+
+def nameless_problems(consumers: Iterable[Consumer]) -> list[TrustProblem]:
+    """One problem per place and type with resources that must hold an image and show none."""
+    return _by_place_and_type(
+        (consumer for consumer in consumers if consumer.names_too_little),
+        lambda kind, names: f"the aggregator does not show what {kind} {names} runs",
+        "check the resource there; one that is known to use nothing of the registry can be exempted by its ARN",
+    )
+
+
+def unresolved_problems(consumers: Iterable[Consumer]) -> list[TrustProblem]:
+    """One problem per place and type with services or task sets whose task definition nobody knows."""
+    return _by_place_and_type(
+        consumers,
+        lambda kind, names: f"{kind} {names} points to a task definition that neither aggregator nor ledger knows",
+        "update the service to a task definition that is ACTIVE, or exempt the ARN of the service or task definition",
+    )
+
+
+def _by_place_and_type(
+    consumers: Iterable[Consumer], reason: Callable[[str, str], str], repair: str
+) -> list[TrustProblem]:
+    groups: defaultdict[tuple[Place, str], list[Consumer]] = defaultdict(list)
+    for consumer in consumers:
+        groups[consumer.place, consumer.type.kind].append(consumer)
+    problems = []
+    for (place, kind), some in sorted(groups.items()):
+        first = min(some, key=lambda consumer: consumer.arn)
+        names = f"{first.arn} ({first.task_definition})" if first.task_definition else first.arn
+        if len(some) > 1:
+            names += f", like {len(some) - 1} more,"
+        problems.append(TrustProblem(place, reason(kind, names), repair))
+    return problems
 
 
 def overdue(
@@ -240,17 +419,48 @@ def blindness_problems(
     ]
 
 
-def incompleteness_problems(read: int, counted: int) -> list[TrustProblem]:
-    """What was read page by page while it changed, compared with a count made afterwards."""
-    if read >= counted:
-        return []
-    return [
-        TrustProblem(
-            None,
-            f"the aggregator counts {counted} ACTIVE task definitions, but only {read} were read",
-            "none needed: they changed while they were read, and are read again",
-        )
-    ]
+def incompleteness_problems(
+    read: Mapping[tuple[Place, str], int], *counts: Mapping[tuple[Place, str], int]
+) -> list[TrustProblem]:
+    """What was read page by page while it changed, compared by place and type with counts made before and after.
+
+    Something that goes away while the pages are read can make another slip to a page that was read already. Only the
+    count before shows it, since afterwards one less is counted, too.
+    """
+    problems = []
+    for place, resource_type in sorted({key for count in counts for key in count}):
+        counted = max(count.get((place, resource_type), 0) for count in counts)
+        seen = read.get((place, resource_type), 0)
+        if seen < counted:
+            known = CONSUMER_TYPES.get(resource_type)
+            kind = f"{known.kind}s" if known else resource_type
+            active = "ACTIVE " if known is TASK_DEFINITION else ""
+            problems.append(
+                TrustProblem(
+                    place,
+                    f"the aggregator counts {counted} {active}{kind}, but only {seen} were read",
+                    "none needed: they changed while they were read, and are read again",
+                )
+            )
+    return problems
+
+
+def has_collapsed(read: int, expected: int) -> bool:
+    """Whether so many fewer ACTIVE task definitions are shown than expected that others may be missing elsewhere."""
+    return expected - read >= _MISSED_AT_LEAST and read * 2 < expected
+
+
+def collapse_problem(
+    place: Place, *, read: int, expected: int, counted_at: datetime, lapses_at: datetime, command: str
+) -> TrustProblem:
+    """A place of which the aggregator shows far fewer task definitions than it did."""
+    return TrustProblem(
+        place,
+        f"the aggregator shows {read} ACTIVE task definitions where, after {counted_at:%Y-%m-%dT%H:%M:%SZ} and less "
+        f"those deregistered since, {expected} are expected",
+        f"check the recorder there; if they are rightly gone, run: {command} "
+        f"(without it, the new count is believed from {lapses_at:%Y-%m-%dT%H:%M:%SZ} on)",
+    )
 
 
 def lag_problems(registrations: Iterable[Registration], *, max_lag: timedelta) -> list[TrustProblem]:
@@ -263,7 +473,8 @@ def lag_problems(registrations: Iterable[Registration], *, max_lag: timedelta) -
             place,
             f"{len(arns)} task definition(s) registered more than {max_lag} ago are not in the aggregator, "
             f"such as {min(arns)}",
-            "check that the Config recorder there is on, continuous, and records AWS::ECS::TaskDefinition",
+            "check that the Config recorder there is on, continuous, and records AWS::ECS::TaskDefinition; "
+            "a task definition that will never be shown can be exempted by its ARN",
         )
         for place, arns in sorted(by_place.items())
     ]

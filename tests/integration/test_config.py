@@ -9,9 +9,11 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from ecr_cleanup.aws.config import Aggregator
+from ecr_cleanup.consumers import CONSUMER_TYPES, Consumer
 from ecr_cleanup.errors import AggregatorError
-from ecr_cleanup.inventory import SourceStatus, TaskDefinition
-from ecr_cleanup.settings import Place
+from ecr_cleanup.inventory import Recorder, SourceStatus, TaskDefinition
+from ecr_cleanup.settings import ECS_TYPES, Place
+from local_aws import advanced_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +80,12 @@ def test_a_page_that_fails_is_not_taken_for_the_last(stubbed: tuple[Aggregator, 
         row(1, configuration={"Status": "ACTIVE", "ContainerDefinitions": [{}]}),
         row(1, configuration={"ContainerDefinitions": [{"Image": "x"}]}),
         row(1, configuration={"Status": "ACTIVE", "ContainerDefinitions": "x"}),
+        row(1, configuration={"Status": "ACTIVE", "ContainerDefinitions": [{"Image": "x"}, {}]}),
+        row(1, configuration={"Status": "ACTIVE", "ContainerDefinitions": [{"Image": "x"}, {"Image": None}]}),
+        row(1, configuration={"Status": "ACTIVE", "ContainerDefinitions": [{"Image": 7}]}),
+        row(1, configuration={"Status": "ACTIVE", "ContainerDefinitions": [{"Image": " "}]}),
+        row(1, configuration=None),
+        row(1, arn=None),
         {key: value for key, value in row(1).items() if key != "arn"},
         {key: value for key, value in row(1).items() if key != "accountId"},
     ],
@@ -113,20 +121,26 @@ def test_looks_task_definitions_up_in_queries_that_config_takes(stubbed: tuple[A
     assert arns[1] not in shown
 
 
-def test_counts(stubbed: tuple[Aggregator, Stubber]) -> None:
+@pytest.mark.parametrize("row", ['{"COUNT(*)": "many"}', '{"COUNT(*)": true}', '{"COUNT(*)": -1}', "{}"])
+def test_a_count_that_cannot_be_read_is_an_error(stubbed: tuple[Aggregator, Stubber], row: str) -> None:
     aggregator, stubber = stubbed
-    answer(stubber, {"COUNT(*)": 7})
-    assert aggregator.count_active_task_definitions() == 7
-    answer(stubber)
-    assert aggregator.count_active_task_definitions() == 0
+    place = {"accountId": PLACE.account, "awsRegion": PLACE.region}
+    stubber.add_response("select_aggregate_resource_config", {"Results": [json.dumps(json.loads(row) | place)]})
+    with pytest.raises(AggregatorError, match="count"):
+        aggregator.counts([])
 
 
-@pytest.mark.parametrize("row", ['{"COUNT(*)": "many"}', "{}", "not JSON"])
-def test_an_answer_that_cannot_be_read_is_an_error(stubbed: tuple[Aggregator, Stubber], row: str) -> None:
+@pytest.mark.parametrize("row", ["not JSON", "[]", "null", '"text"', '{"COUNT(*)": 1}', '{"accountId": 1}'])
+def test_a_row_that_cannot_be_read_is_an_error(stubbed: tuple[Aggregator, Stubber], row: str) -> None:
     aggregator, stubber = stubbed
-    stubber.add_response("select_aggregate_resource_config", {"Results": [row]})
+    for _ in range(3):
+        stubber.add_response("select_aggregate_resource_config", {"Results": [row]})
     with pytest.raises(AggregatorError):
-        aggregator.count_active_task_definitions()
+        aggregator.counts([])
+    with pytest.raises(AggregatorError):
+        aggregator.consumers(CONSUMER_TYPES["AWS::ECS::Service"])
+    with pytest.raises(AggregatorError):
+        aggregator.recorders()
 
 
 @pytest.mark.parametrize("source", [{}, {"LastUpdateStatus": "PENDING"}])
@@ -141,12 +155,6 @@ def test_a_status_that_cannot_be_read_is_an_error(stubbed: tuple[Aggregator, Stu
 
 def test_asks_nothing_where_there_is_nothing_to_ask(stubbed: tuple[Aggregator, Stubber]) -> None:
     assert stubbed[0].task_definitions([]) == {}
-
-
-def test_reads_which_accounts_have_anything(stubbed: tuple[Aggregator, Stubber]) -> None:
-    aggregator, stubber = stubbed
-    answer(stubber, {"accountId": PLACE.account, "awsRegion": PLACE.region, "COUNT(*)": 7})
-    assert aggregator.recorded_places() == {PLACE}
 
 
 def test_reads_the_state_of_each_source(stubbed: tuple[Aggregator, Stubber]) -> None:
@@ -173,3 +181,213 @@ def test_reads_the_state_of_each_source(stubbed: tuple[Aggregator, Stubber]) -> 
         PLACE: SourceStatus.SUCCEEDED,
         Place("333333333333", "eu-central-1"): SourceStatus.FAILED,
     }
+
+
+# What the queries themselves find, by a parser that refuses what AWS does not document
+
+
+class Queried:
+    """A Config client over items, which answers in pages of two."""
+
+    def __init__(self, *items: dict[str, Any]) -> None:
+        self.items = items
+        self.expressions: list[str] = []
+
+    def get_paginator(self, operation: str) -> Queried:
+        assert operation == "select_aggregate_resource_config"
+        return self
+
+    def paginate(self, *, Expression: str, **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
+        self.expressions.append(Expression)
+        rows = advanced_query.run(advanced_query.parse(Expression), self.items)
+        yield from ({"Results": rows[start : start + 2]} for start in range(0, len(rows), 2))
+
+
+def item(resource_type: str, name: str, place: Place = PLACE, **configuration: Any) -> dict[str, Any]:
+    return {
+        "accountId": place.account,
+        "awsRegion": place.region,
+        "arn": f"arn:aws:any:{place.region}:{place.account}:{name}",
+        "resourceType": resource_type,
+        "resourceId": name,
+        "configurationItemStatus": "OK",
+        "configuration": configuration,
+    }
+
+
+def asked(*items: dict[str, Any]) -> Aggregator:
+    return Aggregator(Queried(*items), "ecr-cleanup")  # type: ignore[arg-type]
+
+
+OTHER = Place("333333333333", "eu-west-1")
+HOLDING: dict[str, dict[str, Any]] = {
+    "AWS::AppRunner::Service": {"SourceConfiguration": {"ImageRepository": {"ImageIdentifier": "image:1"}}},
+    "AWS::CodeBuild::Project": {"environment": {"image": "image:1", "environmentVariables": [{"value": "secret"}]}},
+    "AWS::ECS::Service": {"TaskDefinition": f"{ARN}1", "DesiredCount": 0},
+    "AWS::ECS::TaskDefinition": {"Status": "ACTIVE", "ContainerDefinitions": [{"Image": "image:1"}]},
+    "AWS::ECS::TaskSet": {"TaskDefinition": f"{ARN}1"},
+    "AWS::SageMaker::Model": {
+        "PrimaryContainer": {"Image": "image:1"},
+        "Containers": [{"Image": "image:2"}, {"ModelPackageName": "package"}, {"Image": "image:3"}],
+    },
+}
+HELD = {
+    "AWS::AppRunner::Service": ("image:1",),
+    "AWS::CodeBuild::Project": ("image:1",),
+    "AWS::ECS::TaskDefinition": ("image:1",),
+    "AWS::SageMaker::Model": ("image:1", "image:2", "image:3"),
+}
+
+
+@pytest.mark.parametrize("resource_type", CONSUMER_TYPES)
+def test_finds_what_each_type_holds_and_nothing_of_the_others(resource_type: str) -> None:
+    items = [item(each, each.lower(), **configuration) for each, configuration in HOLDING.items()]
+    items += [item(resource_type, "second", OTHER, **HOLDING[resource_type])]
+    aggregator = asked(*items)
+    found = aggregator.consumers(CONSUMER_TYPES[resource_type])
+    assert [(each.place, each.arn.rpartition(":")[2]) for each in found] == [
+        (PLACE, resource_type.lower().rpartition(":")[2]),
+        (OTHER, "second"),
+    ]
+    for consumer in found:
+        assert consumer.images == HELD.get(resource_type, ())
+        assert (consumer.task_definition == f"{ARN}1") == (resource_type not in HELD)
+    # Whatever else a resource has, secrets among it, is not asked for.
+    assert "environmentvariables" not in str(aggregator._client.expressions).lower()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "configuration"),
+    [
+        ("AWS::AppRunner::Service", {"SourceConfiguration": {"CodeRepository": {"RepositoryUrl": "https://..."}}}),
+        ("AWS::AppRunner::Service", {"SourceConfiguration": {"ImageRepository": None}}),
+        ("AWS::SageMaker::Model", {"ModelName": "model"}),
+        ("AWS::SageMaker::Model", {"Containers": []}),
+        ("AWS::SageMaker::Model", {"Containers": [{"ModelPackageName": "package"}]}),
+        ("AWS::ECS::Service", {"DeploymentController": {"Type": "EXTERNAL"}}),
+        ("AWS::CodeBuild::Project", {"environment": {}}),
+    ],
+)
+def test_a_resource_that_names_no_image_holds_none(resource_type: str, configuration: dict[str, Any]) -> None:
+    (found,) = asked(item(resource_type, "x", **configuration)).consumers(CONSUMER_TYPES[resource_type])
+    assert (found.images, found.task_definition) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "configuration"),
+    [
+        ("AWS::AppRunner::Service", {"SourceConfiguration": {"ImageRepository": {"ImageIdentifier": 7}}}),
+        ("AWS::AppRunner::Service", {"SourceConfiguration": {"ImageRepository": {"ImageIdentifier": {}}}}),
+        ("AWS::AppRunner::Service", {"SourceConfiguration": {"ImageRepository": {"ImageIdentifier": " "}}}),
+        ("AWS::SageMaker::Model", {"Containers": [{"Image": "x"}, {"Image": False}]}),
+        ("AWS::CodeBuild::Project", {"environment": {"image": [["x"], 1]}}),
+        ("AWS::ECS::Service", {"TaskDefinition": 7}),
+        ("AWS::ECS::TaskSet", {"TaskDefinition": ""}),
+    ],
+)
+def test_an_image_of_the_wrong_type_is_an_error_and_not_no_usage(
+    resource_type: str, configuration: dict[str, Any]
+) -> None:
+    with pytest.raises(AggregatorError, match="something else than a text"):
+        asked(item(resource_type, "x", **configuration)).consumers(CONSUMER_TYPES[resource_type])
+
+
+def test_something_else_where_an_object_should_be_is_an_error(stubbed: tuple[Aggregator, Stubber]) -> None:
+    aggregator, stubber = stubbed
+    answer(stubber, row(1, configuration={"environment": "image"}))
+    with pytest.raises(AggregatorError, match="has no object where image should be"):
+        aggregator.consumers(CONSUMER_TYPES["AWS::CodeBuild::Project"])
+
+
+def test_a_task_definition_named_without_its_arn_is_that_of_the_same_place() -> None:
+    china = item("AWS::ECS::Service", "x", TaskDefinition="app:7") | {"arn": "arn:aws-cn:ecs:a:b:service/c/x"}
+    (service,) = asked(china).consumers(CONSUMER_TYPES["AWS::ECS::Service"])
+    assert service.task_definition == "arn:aws-cn:ecs:eu-central-1:222222222222:task-definition/app:7"
+
+
+def test_only_active_task_definitions_are_active() -> None:
+    inactive = item("AWS::ECS::TaskDefinition", "app:2", Status="INACTIVE", ContainerDefinitions=[{"Image": "x"}])
+    active = item("AWS::ECS::TaskDefinition", "app:1", **HOLDING["AWS::ECS::TaskDefinition"])
+    aggregator = asked(active, inactive)
+    assert [each.arn for each in aggregator.active_task_definitions()] == [active["arn"]]
+    shown = aggregator.task_definitions([active["arn"], inactive["arn"], "arn:unknown", "' OR arn = 'x"])
+    assert {arn: each.status for arn, each in shown.items()} == {active["arn"]: "ACTIVE", inactive["arn"]: "INACTIVE"}
+
+
+def test_counts_every_type_by_place_and_active_task_definitions_only() -> None:
+    items = [item(each, f"{each}{place}", place, **HOLDING[each]) for each in HOLDING for place in (PLACE, OTHER)]
+    items += [item("AWS::ECS::Service", "another"), item("AWS::S3::Bucket", "bucket")]
+    items += [item("AWS::ECS::TaskDefinition", "gone", Status="INACTIVE", ContainerDefinitions=[{"Image": "x"}])]
+    aggregator = asked(*items)
+    expected = {(place, each): 1 for each in HOLDING for place in (PLACE, OTHER)}
+    assert aggregator.counts(CONSUMER_TYPES) == expected | {(PLACE, "AWS::ECS::Service"): 2}
+    assert set(aggregator.counts(ECS_TYPES)) == {(place, each) for each in ECS_TYPES for place in (PLACE, OTHER)}
+    assert asked().counts(CONSUMER_TYPES) == {}
+
+
+def recorder_item(**changes: Any) -> dict[str, Any]:
+    group = {
+        "AllSupported": False,
+        "ResourceTypes": ["AWS::ECS::TaskDefinition", "AWS::ECS::Service"],
+        "ExclusionByResourceTypes": {"ResourceTypes": ["AWS::S3::Bucket"]},
+        "RecordingStrategy": {"UseOnly": "INCLUSION_BY_RESOURCE_TYPES"},
+    }
+    overrides = [
+        {"ResourceTypes": ["AWS::ECS::Service"], "RecordingFrequency": "CONTINUOUS", "Description": "x"},
+        {"ResourceTypes": ["AWS::ECS::TaskSet"], "RecordingFrequency": "DAILY"},
+    ]
+    configuration: dict[str, Any] = {
+        "Name": "default",
+        "Recording": True,
+        "RecordingGroup": group,
+        "RecordingMode": {"RecordingFrequency": "DAILY", "RecordingModeOverrides": overrides},
+    }
+    return item("AWS::Config::ConfigurationRecorder", "default", **configuration | changes)
+
+
+def test_reads_recorders() -> None:
+    (recorder,) = asked(recorder_item()).recorders()
+    assert recorder == Recorder(
+        recorder_item()["arn"],
+        PLACE,
+        recording=True,
+        strategy="INCLUSION_BY_RESOURCE_TYPES",
+        all_supported=False,
+        included=frozenset({"AWS::ECS::TaskDefinition", "AWS::ECS::Service"}),
+        excluded=frozenset({"AWS::S3::Bucket"}),
+        frequency="DAILY",
+        overrides=(
+            (frozenset({"AWS::ECS::Service"}), "CONTINUOUS"),
+            (frozenset({"AWS::ECS::TaskSet"}), "DAILY"),
+        ),
+    )
+
+
+def test_what_a_recorder_does_not_say_is_not_assumed() -> None:
+    (recorder,) = asked(recorder_item(Recording=None, RecordingGroup=None, RecordingMode=None)).recorders()
+    assert not recorder.recording
+    assert not recorder.covers("AWS::ECS::Service")
+    split = {"RecordingModeOverrides": [{"ResourceTypes": ["AWS::ECS::Service"]}, {"RecordingFrequency": "CONTINUOUS"}]}
+    (recorder,) = asked(recorder_item(RecordingMode=split)).recorders()
+    assert not recorder.is_continuous_for("AWS::ECS::Service")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"Recording": "yes"},
+        {"Recording": 1},
+        {"RecordingGroup": {"AllSupported": "true"}},
+        {"RecordingGroup": {"ResourceTypes": [7]}},
+        {"RecordingMode": {"RecordingModeOverrides": [{"ResourceTypes": [7], "RecordingFrequency": "DAILY"}]}},
+    ],
+)
+def test_a_recorder_that_cannot_be_read_is_an_error(broken: dict[str, Any]) -> None:
+    with pytest.raises(AggregatorError):
+        asked(recorder_item(**broken)).recorders()
+
+
+def test_a_recorder_is_no_consumer() -> None:
+    aggregator = asked(recorder_item())
+    found: list[Consumer] = [each for kind in CONSUMER_TYPES.values() for each in aggregator.consumers(kind)]
+    assert found == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from botocore.session import get_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,19 @@ FOREIGN = [
     f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com:8443/team/app:1",
     "12345678901.dkr.ecr.eu-central-1.amazonaws.com/team/app:1",
     f"{ACCOUNT}4.dkr.ecr.eu-central-1.amazonaws.com/team/app:1",
+    # The Kelvin sign is a k when lowered, and another host.
+    f"{ACCOUNT}.d\N{KELVIN SIGN}r.ecr.eu-central-1.amazonaws.com/team/app:1",
+    f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com:0443/team/app:1",
+    f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com./team/app:1",
+    f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.eu.evil/team/app:1",
+    f"{ACCOUNT}.dkr.ecr-fipz.eu-central-1.amazonaws.com/team/app:1",
+    f"{ACCOUNT}.dkr-ecr.eu-central-1.api.aws/team/app:1",
+    f"{ACCOUNT}.dkr-ecr.eu-central-1.on.aws.evil.example/team/app:1",
+    f"{ACCOUNT}.dkr-ecr.eu-central-1.onXaws/team/app:1",
+    f"https://{HOST}/team/app:1",
+    f"user@{HOST}/team/app:1",
+    f"{HOST}\\@evil.example/team/app:1",
+    "\N{FULLWIDTH DIGIT ONE}23456789012.dkr.ecr.eu-central-1.amazonaws.com/team/app:1",
     "",
     "/",
     "@",
@@ -54,6 +68,15 @@ HOSTS = [
     (f"{ACCOUNT}.dkr.ecr.us-isob-east-1.sc2s.sgov.gov", "us-isob-east-1"),
     (f"{ACCOUNT}.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk", "eu-isoe-west-1"),
     (f"{ACCOUNT}.dkr.ecr.us-isof-south-1.csp.hci.ic.gov", "us-isof-south-1"),
+    (f"{ACCOUNT}.dkr-ecr.eusc-de-east-1.on.amazonwebservices.eu", "eusc-de-east-1"),
+    (f"{ACCOUNT}.dkr-ecr.us-iso-east-1.on.aws.ic.gov", "us-iso-east-1"),
+    (f"{ACCOUNT}.dkr-ecr.us-isob-east-1.on.aws.scloud", "us-isob-east-1"),
+    (f"{ACCOUNT}.dkr-ecr.eu-isoe-west-1.on.cloud-aws.adc-e.uk", "eu-isoe-west-1"),
+    (f"{ACCOUNT}.dkr-ecr.us-isof-south-1.on.aws.hci.ic.gov", "us-isof-south-1"),
+    (f"{ACCOUNT}.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+    (f"{ACCOUNT}.dkr-ecr.eu-central-1.on.aws:443", "eu-central-1"),
+    (f"{ACCOUNT}.dkr-ecr.EU-Central-1.On.AWS", "eu-central-1"),
+    (f"  {ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com", "eu-central-1"),
     (f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com:443", "eu-central-1"),
     (f"{ACCOUNT}.DKR.ECR.EU-CENTRAL-1.AmazonAWS.com", "eu-central-1"),
 ]
@@ -68,6 +91,23 @@ def test_is_not_ours(text: str) -> None:
 def test_every_host_form_means_the_same_registry(host: str, region: str) -> None:
     reference = parse_image_reference(f"{host}/team/app:v1")
     assert reference == ImageReference(Repository(ACCOUNT, region, "team/app"), "v1", None)
+
+
+def test_every_partition_and_region_that_boto_knows_is_understood() -> None:
+    partitions = get_session().get_data("partitions")["partitions"]
+    hosts = [
+        f"{ACCOUNT}.{service}{fips}.{region}.{suffix}"
+        for partition in partitions
+        for region in partition["regions"]
+        if not region.endswith("-global")
+        for service, suffix in (
+            ("dkr.ecr", partition["outputs"]["dnsSuffix"]),
+            ("dkr-ecr", partition["outputs"]["dualStackDnsSuffix"].replace("api.", "on.", 1)),
+        )
+        for fips in ("", "-fips")
+    ]
+    assert len(hosts) > 100
+    assert [host for host in hosts if parse_image_reference(f"{host}/team/app:v1") is None] == []
 
 
 @pytest.mark.parametrize(
