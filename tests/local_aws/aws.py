@@ -182,6 +182,19 @@ class LocalAws:
         """Stop the Config recorders of an account and region."""
         self._config.stop_recording(account, region or self.region)
 
+    def record_resource(
+        self, account: str, region: str, resource_type: str, name: str, configuration: dict[str, Any]
+    ) -> str:
+        """Create or change a resource of a type that is not emulated, for Config to record; gives its ARN.
+
+        `configuration` is what Config's schema of the type says, as in `{"PrimaryContainer": {"Image": ...}}`.
+        """
+        return self._config.record_resource(account, region, resource_type, name, configuration)
+
+    def delete_resource(self, account: str, region: str, resource_type: str, name: str) -> None:
+        """Delete what `record_resource` created."""
+        self._config.delete_resource(account, region, resource_type, name)
+
     def drop_image(self, account: str, repository: str, digest: str, region: str | None = None) -> None:
         """Take an image out of its repository although an index may hold it, which no call of ECR's does."""
         ecr.drop_image(account, region or self.region, repository, digest)

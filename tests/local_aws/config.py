@@ -1,18 +1,19 @@
-"""AWS Config: what recorders record of ECS, what the aggregator shows of it, and when.
+"""AWS Config: what recorders record of ECS and of what a test puts in, what the aggregator shows of it, and when.
 
 An item is recorded where a recorder that records its type is running, and is seen in the aggregator after a lag, if the
-source account authorized the aggregator (or is of its organization). Recorders, aggregators and authorizations
-themselves are moto's.
+source account authorized the aggregator (or is of its organization). What is recorded daily is seen as it is at
+midnight UTC, after the same lag. Recorders, aggregators and authorizations themselves are moto's.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from moto.config.models import ConfigAggregator, ConfigBackend, config_backends
+from moto.config.models import ConfigAggregator, ConfigBackend, RecordingGroup, config_backends
 from moto.config.responses import ConfigResponse
 from moto.core.exceptions import JsonRESTError
 from moto.ecs.models import ecs_backends
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from moto.ecs.models import Service
+
     from local_aws.eventbridge import EventBridge
     from local_aws.server import Exchange
     from local_aws.world import World
 
 TASK_DEFINITION = "AWS::ECS::TaskDefinition"
 SERVICE = "AWS::ECS::Service"
+TASK_SET = "AWS::ECS::TaskSet"
 RECORDER = "AWS::Config::ConfigurationRecorder"
 _MAX_EVENT = 256 * 1024
 _PAGE, _AGGREGATE_PAGE, _STATUS_PAGE = 25, 500, 100
@@ -38,7 +42,7 @@ _MAX_LIMIT = 100
 
 @dataclass(frozen=True)
 class _Version:
-    """One state of a resource, from the moment the aggregator shows it; None once the resource is deleted."""
+    """One state of a resource, from the moment the aggregator shows it; None once there is no recorder for it."""
 
     visible_from: datetime
     item: dict[str, Any] | None
@@ -54,6 +58,7 @@ class Config:
         self._world = world
         self._events = events
         self._history: dict[_Key, list[_Version]] = {}
+        self._resources: dict[_Key, tuple[str, dict[str, Any]]] = {}
         self._pages: dict[str, list[Any]] = {}
         patches = world.patches
         patches.wrap(ConfigBackend, "put_configuration_recorder", self._put_recorder)
@@ -78,8 +83,28 @@ class Config:
             if api.operation == "RegisterTaskDefinition" or self._records_end_of(exchange, definition):
                 self._record_task_definition(exchange.account, api.region, definition)
         if api.operation in ("CreateService", "UpdateService", "DeleteService"):
-            deleted = api.operation == "DeleteService"
-            self._record_service(exchange.account, api.region, exchange.answer["service"], deleted=deleted)
+            self._record_service(exchange.account, api.region, exchange.answer["service"]["serviceArn"])
+        if api.operation in ("CreateTaskSet", "UpdateTaskSet", "DeleteTaskSet", "UpdateServicePrimaryTaskSet"):
+            task_set = exchange.answer["taskSet"]
+            deleted = api.operation == "DeleteTaskSet"
+            self._record_task_set(exchange.account, api.region, task_set, deleted=deleted)
+            if api.operation == "UpdateServicePrimaryTaskSet":
+                self._record_service(exchange.account, api.region, task_set["serviceArn"])
+
+    def record_resource(
+        self, account: str, region: str, resource_type: str, name: str, configuration: dict[str, Any]
+    ) -> str:
+        """Create or change a resource of a type that is not emulated; gives its ARN."""
+        _, service, kind = resource_type.split("::")
+        arn = f"arn:aws:{service.lower()}:{region}:{account}:{kind.lower()}/{name}"
+        self._resources[account, region, resource_type, name] = arn, configuration
+        self._record(account, region, resource_type, arn, name, arn, configuration)
+        return arn
+
+    def delete_resource(self, account: str, region: str, resource_type: str, name: str) -> None:
+        """Delete what `record_resource` created."""
+        arn, _ = self._resources.pop((account, region, resource_type, name))
+        self._record(account, region, resource_type, arn, name, arn, None)
 
     def stop_recording(self, account: str, region: str) -> None:
         """Stop an account's recorders as its own administrator would."""
@@ -93,7 +118,8 @@ class Config:
         if self._world.behaviour.records_deregistration_of_old_revisions:
             return True
         revisions = ecs_backends[exchange.account][exchange.api.region].task_definitions
-        return bool(definition["revision"] == max(revisions.get(definition["family"], {0: None})))
+        # One that is deleted is not among them any more.
+        return bool(definition["revision"] >= max(revisions.get(definition["family"], {}), default=0))
 
     def _record_task_definition(self, account: str, region: str, definition: dict[str, Any]) -> None:
         name = f"{definition['family']}:{definition['revision']}"
@@ -102,24 +128,44 @@ class Config:
         configuration.pop("Revision", None)
         self._record(account, region, TASK_DEFINITION, name, name, definition["taskDefinitionArn"], configuration)
 
-    def _record_service(self, account: str, region: str, service: dict[str, Any], *, deleted: bool) -> None:
+    def _record_service(self, account: str, region: str, arn: str) -> None:
+        services = ecs_backends[account][region].services.values()
+        service: Service = next(each for each in services if each.arn == arn)
         configuration = {
-            "ServiceArn": service["serviceArn"],
-            "ServiceName": service["serviceName"],
-            "Cluster": service["clusterArn"],
-            "TaskDefinition": service.get("taskDefinition"),
-            "DesiredCount": service.get("desiredCount"),
-            "LaunchType": service.get("launchType"),
+            "ServiceArn": arn,
+            "ServiceName": service.name,
+            "Cluster": service.cluster_arn,
+            "TaskDefinition": service.task_definition,
+            "DesiredCount": service.desired_count,
+            "LaunchType": service.launch_type,
         }
+        deleted = service.status != "ACTIVE"
         self._record(
-            account,
-            region,
-            SERVICE,
-            service["serviceArn"],
-            service["serviceName"],
-            service["serviceArn"],
-            None if deleted else configuration,
+            account, region, SERVICE, arn, service.name, arn, None if deleted else _without_none(configuration)
         )
+        if deleted:
+            self._record_end_of_task_sets(account, region, arn)
+
+    def _record_task_set(self, account: str, region: str, task_set: dict[str, Any], *, deleted: bool = False) -> None:
+        arn = task_set["taskSetArn"]
+        configuration = {
+            "Id": arn.rpartition("/")[2],
+            "Cluster": task_set["clusterArn"],
+            "Service": task_set["serviceArn"],
+            "TaskDefinition": task_set["taskDefinition"],
+            "ExternalId": task_set.get("externalId"),
+            "LaunchType": task_set.get("launchType"),
+            "Scale": _pascal_case(task_set["scale"]),
+        }
+        shown = None if deleted else _without_none(configuration)
+        self._record(account, region, TASK_SET, arn, configuration["Id"], arn, shown)
+
+    def _record_end_of_task_sets(self, account: str, region: str, service_arn: str) -> None:
+        """A service that is deleted by force takes its task sets along."""
+        prefix = service_arn.replace(":service/", ":task-set/") + "/"
+        for key, versions in list(self._history.items()):
+            if key[:3] == (account, region, TASK_SET) and key[3].startswith(prefix) and _exists(versions[-1]):
+                self._record(account, region, TASK_SET, key[3], key[3].rpartition("/")[2], key[3], None)
 
     def _record(
         self,
@@ -131,10 +177,12 @@ class Config:
         arn: str,
         configuration: dict[str, Any] | None,
     ) -> None:
-        if not self._is_recorded(account, region, kind):
+        frequency = self._frequency(account, region, kind)
+        if frequency is None:
             return
         now = self._world.clock.now()
-        lag = self._world.faults.recording_lags.get((account, region), self._world.behaviour.recording_lag)
+        visible_from = now if frequency == "CONTINUOUS" else _next_midnight(now)
+        visible_from += self._world.faults.recording_lags.get((account, region), self._world.behaviour.recording_lag)
         item: dict[str, Any] = {
             "version": "1.3",
             "accountId": account,
@@ -152,22 +200,22 @@ class Config:
             "configuration": configuration,
         }
         versions = self._history.setdefault((account, region, kind, resource_id), [])
-        versions.append(_Version(now + lag, item if configuration is not None else None))
-        self._world.agenda.at(now + lag, lambda: self._notify(account, region, item))
+        if frequency == "DAILY" and versions and versions[-1].visible_from == visible_from:
+            # Only the last state of a day is recorded; its notification is on the agenda already.
+            versions[-1] = _Version(visible_from, item)
+            return
+        position = len(versions)
+        versions.append(_Version(visible_from, item))
+        self._world.agenda.at(visible_from, lambda: self._notify(account, region, versions[position].item or item))
 
-    def _is_recorded(self, account: str, region: str, kind: str) -> bool:
+    def _frequency(self, account: str, region: str, kind: str) -> str | None:
+        """How often a type is recorded, CONTINUOUS or DAILY; None if it is not."""
         for recorder in config_backends[account][region].recorders.values():
-            group = recorder.recording_group
             if kind == RECORDER:  # recorded in any case
-                return True
-            if not recorder.status.recording:
-                continue
-            excluded = (group.exclusion_by_resource_types or {}).get("resourceTypes", [])
-            strategy = (group.recording_strategy or {}).get("useOnly")
-            if strategy == "EXCLUSION_BY_RESOURCE_TYPES":
-                return kind not in excluded
-            return bool(group.all_supported or kind in (group.resource_types or []))
-        return False
+                return "CONTINUOUS"
+            if recorder.status.recording and _covers(recorder.recording_group, kind):
+                return _frequency(cast("Any", recorder).recording_mode, kind)
+        return None
 
     def _notify(self, account: str, region: str, item: dict[str, Any]) -> None:
         """The change event: https://docs.aws.amazon.com/config/latest/developerguide/monitor-config-with-cloudwatchevents.html."""
@@ -280,15 +328,22 @@ class Config:
                     }
                     self._record_task_definition(account, region, described)
         for service in list(ecs.services.values()):
-            described = {
-                "serviceArn": service.arn,
-                "serviceName": service.name,
-                "clusterArn": service.cluster_arn,
-                "taskDefinition": service.task_definition,
-                "desiredCount": service.desired_count,
-                "launchType": service.launch_type,
-            }
-            self._record_service(account, region, described, deleted=False)
+            if service.status == "ACTIVE":
+                self._record_service(account, region, service.arn)
+            for task_set in service.task_sets:
+                described = {
+                    "taskSetArn": task_set.task_set_arn,
+                    "clusterArn": task_set.cluster_arn,
+                    "serviceArn": task_set.service_arn,
+                    "taskDefinition": task_set.task_definition,
+                    "externalId": task_set.external_id,
+                    "launchType": task_set.launch_type,
+                    "scale": task_set.scale,
+                }
+                self._record_task_set(account, region, described)
+        for (owner, place, kind, name), (arn, configuration) in list(self._resources.items()):
+            if (owner, place) == (account, region):
+                self._record(account, region, kind, arn, name, arn, configuration)
 
     # Aggregator
 
@@ -333,7 +388,8 @@ class Config:
         for (account, region, _, _), versions in self._history.items():
             until = shown_until.get((account, region))
             visible = [each for each in versions if until is not None and each.visible_from <= until]
-            if visible and (item := max(visible, key=lambda each: each.visible_from).item):
+            # The latest state, even if an earlier one took longer to arrive.
+            if visible and (item := visible[-1].item):
                 items.append(item)
         return items
 
@@ -404,6 +460,28 @@ class Config:
         next_token = str(uuid4())
         self._pages[next_token] = rest[size:]
         return rest[:size], next_token
+
+
+def _covers(group: RecordingGroup, kind: str) -> bool:
+    excluded = (group.exclusion_by_resource_types or {}).get("resourceTypes", [])
+    if (group.recording_strategy or {}).get("useOnly") == "EXCLUSION_BY_RESOURCE_TYPES":
+        return kind not in excluded
+    return bool(group.all_supported or kind in (group.resource_types or []))
+
+
+def _frequency(mode: dict[str, Any], kind: str) -> str:
+    for override in mode.get("recordingModeOverrides", []):
+        if kind in override["resourceTypes"]:
+            return str(override["recordingFrequency"])
+    return str(mode.get("recordingFrequency", "CONTINUOUS"))
+
+
+def _next_midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _exists(version: _Version) -> bool:
+    return version.item is not None and version.item["configuration"] is not None
 
 
 def _aggregator(backend: ConfigBackend, params: dict[str, Any]) -> ConfigAggregator:

@@ -10,11 +10,20 @@ import json
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from moto.ecs.exceptions import EcsClientException, TaskDefinitionNotFoundException
-from moto.ecs.models import EC2ContainerServiceBackend, Service, TaskDefinition
+from moto.ecs.exceptions import (
+    EcsClientException,
+    ECSException,
+    InvalidParameterException,
+    TaskDefinitionNotFoundException,
+    TaskSetNotFoundException,
+)
+from moto.ecs.models import EC2ContainerServiceBackend, Service, TaskDefinition, TaskSet
+from moto.ecs.responses import EC2ContainerServiceResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from moto.core.responses import ActionResult
 
     from local_aws.eventbridge import EventBridge
     from local_aws.identity import Principal
@@ -77,7 +86,12 @@ class CloudTrail:
 
 
 def make_ecs_strict(world: World) -> None:
-    """Never reuse a revision's number, and let nothing new start from an INACTIVE task definition."""
+    """Make moto's ECS as strict as AWS.
+
+    A revision's number is never reused. Nothing new starts from an INACTIVE task definition. A deleted service is not
+    updated. Task sets are only of services with an external deployment controller, which change their task definition
+    in no other way.
+    """
     highest: dict[tuple[str, str, str], int] = {}
 
     def last_revision(backend: EC2ContainerServiceBackend, family: str) -> int | None:
@@ -103,6 +117,12 @@ def make_ecs_strict(world: World) -> None:
     world.patches.wrap(backend, "create_service", _create_service)
     world.patches.wrap(backend, "update_service", _update_service)
     world.patches.wrap(backend, "run_task", _run_task)
+    world.patches.wrap(backend, "delete_service", _delete_service)
+    world.patches.wrap(backend, "create_task_set", _create_task_set)
+    world.patches.wrap(backend, "update_task_set", _of_existing_task_set)
+    world.patches.wrap(backend, "delete_task_set", _of_existing_task_set)
+    world.patches.wrap(backend, "update_service_primary_task_set", _of_existing_task_set)
+    world.patches.wrap(EC2ContainerServiceResponse, "delete_task_set", _delete_task_set_request)
 
 
 def _describe(original: Callable[..., TaskDefinition]) -> Callable[..., TaskDefinition]:
@@ -137,6 +157,13 @@ def _create_service(original: Callable[..., Service]) -> Callable[..., Service]:
 
 def _update_service(original: Callable[..., Service]) -> Callable[..., Service]:
     def update_service(backend: EC2ContainerServiceBackend, service_properties: dict[str, Any]) -> Service:
+        service = _service(backend, service_properties.get("cluster", "default"), service_properties["service"])
+        if service.status != "ACTIVE":
+            raise ECSException("ServiceNotActiveException", "Service was not ACTIVE.")
+        if _is_external(service) and service_properties.get("task_definition"):
+            raise InvalidParameterException(
+                "Unable to update task definition on services with an EXTERNAL deployment controller"
+            )
         if name := service_properties.get("task_definition"):
             _refuse_inactive(backend, name)
             service_properties["task_definition"] = backend.describe_task_definition(name).arn
@@ -157,6 +184,75 @@ def _run_task(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(backend, cluster_str, task_definition_str, *arguments, **named)
 
     return run_task
+
+
+def _delete_service(original: Callable[..., Service]) -> Callable[..., Service]:
+    def delete_service(
+        backend: EC2ContainerServiceBackend, cluster_name: str, service_name: str, force: bool
+    ) -> Service:
+        service = _service(backend, cluster_name, service_name)
+        if service.task_sets and not force:
+            raise InvalidParameterException("The service cannot be stopped while deployments are active.")
+        deleted = original(backend, cluster_name, service_name, force)
+        deleted.task_sets.clear()
+        return deleted
+
+    return delete_service
+
+
+def _create_task_set(original: Callable[..., TaskSet]) -> Callable[..., TaskSet]:
+    def create_task_set(
+        backend: EC2ContainerServiceBackend,
+        service: str,
+        cluster_str: str,
+        task_definition: str,
+        *,
+        scale: dict[str, Any] | None = None,
+        **named: Any,
+    ) -> TaskSet:
+        found = _service(backend, cluster_str, service)
+        if found.status != "ACTIVE":
+            raise ECSException("ServiceNotActiveException", "Service was not ACTIVE.")
+        if not _is_external(found):
+            raise InvalidParameterException("Task sets are for services with an EXTERNAL deployment controller.")
+        _refuse_inactive(backend, task_definition)
+        # With the scale moto would run tasks, for which it wants container instances.
+        task_set = original(backend, service, cluster_str, task_definition, scale=None, **named)
+        if scale:
+            task_set.scale = scale
+        return task_set
+
+    return create_task_set
+
+
+def _of_existing_task_set(original: Callable[..., TaskSet]) -> Callable[..., TaskSet]:
+    def of_existing_task_set(
+        backend: EC2ContainerServiceBackend, cluster: str, service: str, task_set: str, *arguments: Any
+    ) -> TaskSet:
+        if not backend.describe_task_sets(cluster, service, [task_set]):
+            raise TaskSetNotFoundException
+        return original(backend, cluster, service, task_set, *arguments)
+
+    return of_existing_task_set
+
+
+def _delete_task_set_request(original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
+    def delete_task_set(request: EC2ContainerServiceResponse) -> ActionResult:
+        cluster, service, name = (str(request._get_param(key)) for key in ("cluster", "service", "taskSet"))
+        found = request.ecs_backend.describe_task_sets(cluster, service, [name])
+        if found and found[0].scale["value"] > 0 and not request._get_param("force"):
+            raise InvalidParameterException("The task set cannot be deleted while it is scaled above 0.")
+        return original(request)
+
+    return delete_task_set
+
+
+def _service(backend: EC2ContainerServiceBackend, cluster: str, name: str) -> Service:
+    return backend._get_service(cluster, name)
+
+
+def _is_external(service: Service) -> bool:
+    return bool(service.deployment_controller["type"] == "EXTERNAL")
 
 
 def _refuse_inactive(backend: EC2ContainerServiceBackend, name: str | None) -> None:

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws import LocalAws
 from local_aws_tests.stack import PRODUCTION, REGION, SHARED, bodies, events_may_send, queue, role, trust
 
 if TYPE_CHECKING:
-    import boto3
+    from collections.abc import Iterator
 
-    from local_aws import LocalAws
+    import boto3
 
 TYPES = ["AWS::ECS::TaskDefinition", "AWS::ECS::Service"]
 TASK_DEFINITIONS = (
@@ -22,7 +23,9 @@ TASK_DEFINITIONS = (
 LAG = timedelta(minutes=3, seconds=1)
 
 
-def record(session: boto3.Session, *types: str) -> None:
+def record(
+    session: boto3.Session, *types: str, frequency: str = "CONTINUOUS", overrides: list[dict[str, Any]] | None = None
+) -> None:
     """A recorder as Terraform makes it, running."""
     config = session.client("config")
     session.client("s3").create_bucket(
@@ -33,7 +36,7 @@ def record(session: boto3.Session, *types: str) -> None:
         "name": "main",
         "roleARN": role(session, "recorder", trust("config.amazonaws.com")),
         "recordingGroup": {"allSupported": False, "resourceTypes": list(types or TYPES)},
-        "recordingMode": {"recordingFrequency": "CONTINUOUS"},
+        "recordingMode": {"recordingFrequency": frequency, "recordingModeOverrides": overrides or []},
     }
     config.put_configuration_recorder(ConfigurationRecorder=recorder)
     config.put_delivery_channel(DeliveryChannel={"name": "main", "s3BucketName": "recordings"})
@@ -42,6 +45,15 @@ def record(session: boto3.Session, *types: str) -> None:
 
 def authorize(session: boto3.Session) -> None:
     session.client("config").put_aggregation_authorization(AuthorizedAccountId=SHARED, AuthorizedAwsRegion=REGION)
+
+
+def changes(session: boto3.Session) -> str:
+    """Send what Config says of changes to a queue; its name."""
+    events = session.client("events")
+    events.put_rule(Name="config", EventPattern=json.dumps({"source": ["aws.config"]}))
+    target = queue(session, "changes", events_may_send(f"arn:aws:events:{REGION}:{PRODUCTION}:rule/config"))
+    events.put_targets(Rule="config", Targets=[{"Id": "queue", "Arn": target}])
+    return "changes"
 
 
 @pytest.fixture
@@ -191,6 +203,280 @@ def test_services_are_recorded(aws: LocalAws, production: boto3.Session, config:
     assert select(config, services) == []
 
 
+SERVICES = "SELECT resourceName, configuration.TaskDefinition WHERE resourceType = 'AWS::ECS::Service'"
+TASK_SETS = "SELECT arn, configuration.TaskDefinition WHERE resourceType = 'AWS::ECS::TaskSet'"
+MODELS = "SELECT arn, configuration.PrimaryContainer.Image WHERE resourceType = 'AWS::SageMaker::Model'"
+
+
+def task_definitions(config: Any, expression: str) -> list[str]:
+    return sorted(row["configuration"]["TaskDefinition"] for row in select(config, expression))
+
+
+def test_service_of_an_inactive_task_definition_is_recorded(
+    aws: LocalAws, production: boto3.Session, config: Any
+) -> None:
+    record(production)
+    authorize(production)
+    arn = register(production)
+    ecs = production.client("ecs")
+    ecs.create_cluster(clusterName="main")
+    ecs.create_service(cluster="main", serviceName="web", taskDefinition=arn, desiredCount=2)
+    deregister(production, arn)
+    ecs.update_service(cluster="main", service="web", desiredCount=3)
+    aws.advance(LAG)
+    assert task_definitions(config, SERVICES) == [arn]
+    assert states(config) == {"web:1": "INACTIVE"}
+    production.client("ecs").delete_task_definitions(taskDefinitions=[arn])
+    aws.advance(LAG)
+    assert task_definitions(config, SERVICES) == [arn]
+    assert states(config) == {"web:1": "DELETE_IN_PROGRESS"}
+    ecs.delete_service(cluster="main", service="web", force=True)
+    aws.advance(LAG)
+    assert select(config, SERVICES) == []
+
+
+def blue_green(production: boto3.Session) -> tuple[Any, list[str], list[str]]:
+    """A service with two task sets: ECS's client, their ARNs, and the task definitions they run."""
+    ecs: Any = production.client("ecs")
+    ecs.create_cluster(clusterName="main")
+    controller = {"type": "EXTERNAL"}
+    ecs.create_service(cluster="main", serviceName="web", desiredCount=1, deploymentController=controller)
+    definitions = [register(production), register(production)]
+    created = [ecs.create_task_set(cluster="main", service="web", taskDefinition=arn) for arn in definitions]
+    return ecs, [answer["taskSet"]["taskSetArn"] for answer in created], definitions
+
+
+def test_task_sets_are_recorded(aws: LocalAws, production: boto3.Session, config: Any) -> None:
+    record(production, *TYPES, "AWS::ECS::TaskSet")
+    authorize(production)
+    ecs, (blue, green), (old, new) = blue_green(production)
+    assert select(config, TASK_SETS) == []
+    aws.advance(LAG)
+    assert {row["arn"]: row["configuration"]["TaskDefinition"] for row in select(config, TASK_SETS)} == {
+        blue: old,
+        green: new,
+    }
+    assert select(config, SERVICES) == [{"resourceName": "web"}]
+    ecs.update_service_primary_task_set(cluster="main", service="web", primaryTaskSet=green)
+    ecs.delete_task_set(cluster="main", service="web", taskSet=blue, force=True)
+    aws.advance(LAG)
+    assert task_definitions(config, TASK_SETS) == [new]
+    assert task_definitions(config, SERVICES) == [new]
+    ecs.delete_service(cluster="main", service="web", force=True)
+    aws.advance(LAG)
+    assert select(config, TASK_SETS) == select(config, SERVICES) == []
+
+
+def test_scale_of_a_task_set_is_recorded(aws: LocalAws, production: boto3.Session, config: Any) -> None:
+    record(production, "AWS::ECS::TaskSet")
+    authorize(production)
+    ecs, (blue, _), (old, _) = blue_green(production)
+    ecs.update_task_set(cluster="main", service="web", taskSet=blue, scale={"value": 0, "unit": "PERCENT"})
+    aws.advance(LAG)
+    expression = (
+        "SELECT configuration.TaskDefinition WHERE resourceType = 'AWS::ECS::TaskSet' AND configuration.Scale.Value = 0"
+    )
+    assert task_definitions(config, expression) == [old]
+
+
+def test_recorder_finds_the_task_sets_and_services_that_were_there_before(
+    aws: LocalAws, production: boto3.Session, config: Any
+) -> None:
+    authorize(production)
+    ecs, _, definitions = blue_green(production)
+    ecs.create_service(cluster="main", serviceName="gone", taskDefinition=definitions[0], desiredCount=1)
+    ecs.delete_service(cluster="main", service="gone", force=True)
+    record(production, *TYPES, "AWS::ECS::TaskSet")
+    aws.advance(LAG)
+    assert task_definitions(config, TASK_SETS) == definitions
+    assert [row["resourceName"] for row in select(config, SERVICES)] == ["web"]
+
+
+# Resources that the test puts in
+
+
+def model(aws: LocalAws, image: str = "image:1") -> str:
+    configuration = {"PrimaryContainer": {"Image": image}}
+    return aws.record_resource(PRODUCTION, REGION, "AWS::SageMaker::Model", "model", configuration)
+
+
+def images(config: Any) -> list[str]:
+    return [row["configuration"]["PrimaryContainer"]["Image"] for row in select(config, MODELS)]
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "arn"),
+    [
+        ("AWS::AppRunner::Service", f"arn:aws:apprunner:{REGION}:{PRODUCTION}:service/one"),
+        ("AWS::SageMaker::Model", f"arn:aws:sagemaker:{REGION}:{PRODUCTION}:model/one"),
+        ("AWS::CodeBuild::Project", f"arn:aws:codebuild:{REGION}:{PRODUCTION}:project/one"),
+    ],
+)
+def test_resources_of_other_types_are_recorded_like_any_other(
+    aws: LocalAws, production: boto3.Session, config: Any, resource_type: str, arn: str
+) -> None:
+    record(production, resource_type)
+    authorize(production)
+    assert aws.record_resource(PRODUCTION, REGION, resource_type, "one", {"image": "image:1"}) == arn
+    expression = f"SELECT arn, resourceName, configuration.image WHERE resourceType = '{resource_type}'"
+    assert select(config, expression) == []
+    aws.advance(LAG)
+    assert select(config, expression) == [{"arn": arn, "resourceName": "one", "configuration": {"image": "image:1"}}]
+    aws.record_resource(PRODUCTION, REGION, resource_type, "one", {"image": "image:2"})
+    aws.advance(LAG)
+    assert [row["configuration"]["image"] for row in select(config, expression)] == ["image:2"]
+    aws.delete_resource(PRODUCTION, REGION, resource_type, "one")
+    assert len(select(config, expression)) == 1
+    aws.advance(LAG)
+    assert select(config, expression) == []
+
+
+def test_resource_is_not_recorded_where_the_recorder_does_not_cover_its_type(
+    aws: LocalAws, production: boto3.Session, config: Any
+) -> None:
+    record(production)
+    authorize(production)
+    model(aws)
+    aws.advance(LAG)
+    assert select(config, MODELS) == []
+
+
+def test_recorder_finds_resources_that_were_put_in_before(
+    aws: LocalAws, production: boto3.Session, config: Any
+) -> None:
+    authorize(production)
+    model(aws)
+    aws.record_resource(PRODUCTION, REGION, "AWS::SageMaker::Model", "gone", {})
+    aws.delete_resource(PRODUCTION, REGION, "AWS::SageMaker::Model", "gone")
+    record(production, "AWS::SageMaker::Model")
+    aws.advance(LAG)
+    assert images(config) == ["image:1"]
+
+
+# Daily recording
+
+NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def at_noon() -> Iterator[LocalAws]:
+    with LocalAws(start=NOON) as running:
+        running.create_account(SHARED)
+        running.create_account(PRODUCTION)
+        yield running
+
+
+def aggregator(aws: LocalAws) -> Any:
+    client: Any = aws.session(SHARED).client("config")
+    client.put_configuration_aggregator(
+        ConfigurationAggregatorName="main",
+        AccountAggregationSources=[{"AccountIds": [PRODUCTION], "AwsRegions": [REGION]}],
+    )
+    authorize(aws.session(PRODUCTION))
+    return client
+
+
+def test_daily_recording_shows_only_the_last_state_of_a_day(at_noon: LocalAws) -> None:
+    aws, production, config = at_noon, at_noon.session(PRODUCTION), aggregator(at_noon)
+    record(production, *TYPES, frequency="DAILY")
+    arn = register(production)
+    register(production)
+    deregister(production, register(production))
+    aws.advance(timedelta(hours=12))
+    assert states(config) == {}
+    aws.advance(LAG)
+    assert states(config) == {"web:1": "ACTIVE", "web:2": "ACTIVE", "web:3": "INACTIVE"}
+    aws.behaviour.records_deregistration_of_old_revisions = True
+    deregister(production, arn)
+    aws.advance(timedelta(hours=23))
+    assert states(config)["web:1"] == "ACTIVE"
+    aws.advance(timedelta(hours=1))
+    assert states(config)["web:1"] == "INACTIVE"
+
+
+def test_what_lives_less_than_a_day_is_never_seen_where_recording_is_daily(at_noon: LocalAws) -> None:
+    aws, production, config = at_noon, at_noon.session(PRODUCTION), aggregator(at_noon)
+    record(production, "AWS::SageMaker::Model", frequency="DAILY")
+    model(aws)
+    aws.advance(timedelta(hours=6))
+    aws.delete_resource(PRODUCTION, REGION, "AWS::SageMaker::Model", "model")
+    for _ in range(4):
+        aws.advance(timedelta(hours=3))
+        assert select(config, MODELS) == []
+
+
+@pytest.mark.parametrize(("general", "overridden"), [("DAILY", "CONTINUOUS"), ("CONTINUOUS", "DAILY")])
+def test_frequency_of_a_type_can_be_overridden(at_noon: LocalAws, general: str, overridden: str) -> None:
+    aws, production, config = at_noon, at_noon.session(PRODUCTION), aggregator(at_noon)
+    override = {"resourceTypes": ["AWS::SageMaker::Model"], "recordingFrequency": overridden}
+    record(production, "AWS::SageMaker::Model", *TYPES, frequency=general, overrides=[override])
+    register(production)
+    model(aws)
+    aws.advance(LAG)
+    assert (len(images(config)), len(states(config))) == ((1, 0) if overridden == "CONTINUOUS" else (0, 1))
+    aws.advance(timedelta(days=1))
+    assert (len(images(config)), len(states(config))) == (1, 1)
+    recorders = (
+        "SELECT configuration.RecordingMode.RecordingFrequency, "
+        "configuration.RecordingMode.RecordingModeOverrides.RecordingFrequency "
+        "WHERE resourceType = 'AWS::Config::ConfigurationRecorder'"
+    )
+    [shown] = select(config, recorders)
+    assert shown["configuration"]["RecordingMode"] == {
+        "RecordingFrequency": general,
+        "RecordingModeOverrides": [{"RecordingFrequency": overridden}],
+    }
+
+
+def test_daily_recording_tells_of_a_resource_once_a_day(at_noon: LocalAws) -> None:
+    aws, production = at_noon, at_noon.session(PRODUCTION)
+    target = changes(production)
+    record(production, "AWS::SageMaker::Model", frequency="DAILY")
+    for image in ("image:1", "image:2"):
+        model(aws, image)
+    aws.advance(timedelta(hours=13))
+    items = [json.loads(body)["detail"]["configurationItem"] for body in bodies(production, target)]
+    assert [item["configuration"] for item in items if item["resourceType"] == "AWS::SageMaker::Model"] == [
+        {"PrimaryContainer": {"Image": "image:2"}}
+    ]
+
+
+def test_late_state_does_not_replace_a_newer_one(aws: LocalAws, production: boto3.Session, config: Any) -> None:
+    record(production, "AWS::SageMaker::Model")
+    authorize(production)
+    aws.faults.recording_lags[PRODUCTION, REGION] = timedelta(hours=2)
+    model(aws, "image:1")
+    aws.faults.clear()
+    model(aws, "image:2")
+    aws.advance(LAG)
+    assert images(config) == ["image:2"]
+    aws.advance(timedelta(hours=2))
+    assert images(config) == ["image:2"]
+
+
+def test_types_are_counted_per_place(aws: LocalAws, production: boto3.Session, config: Any) -> None:
+    record(production, *TYPES, "AWS::SageMaker::Model")
+    authorize(production)
+    for _ in range(2):
+        register(production)
+    model(aws)
+    aws.advance(LAG)
+    expression = (
+        "SELECT accountId, awsRegion, resourceType, COUNT(*) "
+        "WHERE resourceType IN ('AWS::ECS::TaskDefinition', 'AWS::SageMaker::Model') "
+        "GROUP BY accountId, awsRegion, resourceType"
+    )
+    place = {"accountId": PRODUCTION, "awsRegion": REGION}
+    counted = sorted(select(config, expression), key=lambda row: row["resourceType"])
+    assert counted == [
+        {**place, "resourceType": "AWS::ECS::TaskDefinition", "COUNT(*)": 2},
+        {**place, "resourceType": "AWS::SageMaker::Model", "COUNT(*)": 1},
+    ]
+
+
+# Sources
+
+
 def test_failed_source_shows_nothing_new(aws: LocalAws, production: boto3.Session, config: Any) -> None:
     record(production)
     authorize(production)
@@ -296,16 +582,12 @@ def test_role_of_a_recorder_must_trust_config(production: boto3.Session) -> None
 def test_recorder_is_described_as_it_was_put(production: boto3.Session) -> None:
     record(production)
     [recorder] = production.client("config").describe_configuration_recorders()["ConfigurationRecorders"]
-    assert recorder["recordingMode"] == {"recordingFrequency": "CONTINUOUS"}
+    assert recorder["recordingMode"] == {"recordingFrequency": "CONTINUOUS", "recordingModeOverrides": []}
     assert recorder["recordingGroup"]["resourceTypes"] == TYPES
 
 
 def test_recording_is_an_event(aws: LocalAws, production: boto3.Session) -> None:
-    rule_arn = f"arn:aws:events:{REGION}:{PRODUCTION}:rule/config"
-    events = production.client("events")
-    events.put_rule(Name="config", EventPattern=json.dumps({"source": ["aws.config"]}))
-    target = queue(production, "changes", events_may_send(rule_arn))
-    events.put_targets(Rule="config", Targets=[{"Id": "queue", "Arn": target}])
+    changes(production)
     record(production)
     aws.advance(LAG)
     bodies(production, "changes")
@@ -321,11 +603,7 @@ def test_recording_is_an_event(aws: LocalAws, production: boto3.Session) -> None
 
 
 def test_large_item_is_only_summarised_in_its_event(aws: LocalAws, production: boto3.Session) -> None:
-    rule_arn = f"arn:aws:events:{REGION}:{PRODUCTION}:rule/config"
-    events = production.client("events")
-    events.put_rule(Name="config", EventPattern=json.dumps({"source": ["aws.config"]}))
-    target = queue(production, "changes", events_may_send(rule_arn))
-    events.put_targets(Rule="config", Targets=[{"Id": "queue", "Arn": target}])
+    changes(production)
     record(production)
     arn = register(production, image="x" * 300_000)
     aws.advance(LAG)

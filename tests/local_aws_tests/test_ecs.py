@@ -104,3 +104,124 @@ def test_nothing_new_starts_from_an_inactive_task_definition(ecs: Any) -> None:
         ecs.update_service(cluster="main", service="web", taskDefinition=first)
     with pytest.raises(ClientError, match="inactive"):
         ecs.run_task(cluster="main", taskDefinition=first)
+
+
+@pytest.fixture
+def external(ecs: Any) -> str:
+    """A service with an external deployment controller; its ARN."""
+    ecs.create_cluster(clusterName="main")
+    controller = {"type": "EXTERNAL"}
+    created = ecs.create_service(cluster="main", serviceName="web", desiredCount=2, deploymentController=controller)
+    arn: str = created["service"]["serviceArn"]
+    return arn
+
+
+def task_set(ecs: Any, task_definition: str, service: str = "web") -> str:
+    scale = {"value": 100, "unit": "PERCENT"}
+    created = ecs.create_task_set(cluster="main", service=service, taskDefinition=task_definition, scale=scale)
+    arn: str = created["taskSet"]["taskSetArn"]
+    return arn
+
+
+def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(error.value.response["Error"]["Code"])
+
+
+def test_task_sets_run_two_revisions_side_by_side(ecs: Any, external: str) -> None:
+    old, new = register(ecs), register(ecs)
+    blue, green = task_set(ecs, old), task_set(ecs, new)
+    place = {"cluster": "main", "service": "web"}
+    shown = {each["taskSetArn"]: each for each in ecs.describe_task_sets(**place)["taskSets"]}
+    assert {arn: each["taskDefinition"] for arn, each in shown.items()} == {blue: old, green: new}
+    assert {each["scale"]["value"] for each in shown.values()} == {100}
+    assert {each["serviceArn"] for each in shown.values()} == {external}
+    ecs.update_service_primary_task_set(**place, primaryTaskSet=green)
+    assert ecs.describe_services(cluster="main", services=["web"])["services"][0]["taskDefinition"] == new
+    ecs.update_task_set(**place, taskSet=blue, scale={"value": 0, "unit": "PERCENT"})
+    ecs.delete_task_set(**place, taskSet=blue)
+    assert [each["taskSetArn"] for each in ecs.describe_task_sets(**place)["taskSets"]] == [green]
+
+
+@pytest.mark.usefixtures("external")
+def test_task_set_that_is_scaled_up_is_deleted_only_by_force(ecs: Any) -> None:
+    arn = task_set(ecs, register(ecs))
+    with pytest.raises(ClientError, match="scaled above 0"):
+        ecs.delete_task_set(cluster="main", service="web", taskSet=arn)
+    ecs.delete_task_set(cluster="main", service="web", taskSet=arn, force=True)
+    assert ecs.describe_task_sets(cluster="main", service="web")["taskSets"] == []
+
+
+@pytest.mark.usefixtures("external")
+def test_task_set_does_not_start_from_an_inactive_task_definition(ecs: Any) -> None:
+    arn = register(ecs)
+    ecs.deregister_task_definition(taskDefinition=arn)
+    with pytest.raises(ClientError, match="inactive"):
+        task_set(ecs, arn)
+
+
+def test_only_external_services_have_task_sets(ecs: Any) -> None:
+    arn = register(ecs)
+    ecs.create_cluster(clusterName="main")
+    ecs.create_service(cluster="main", serviceName="web", taskDefinition=arn, desiredCount=1)
+    with pytest.raises(ClientError, match="EXTERNAL"):
+        task_set(ecs, arn)
+
+
+@pytest.mark.usefixtures("external")
+def test_external_service_changes_its_task_definition_by_task_sets_only(ecs: Any) -> None:
+    with pytest.raises(ClientError, match="EXTERNAL"):
+        ecs.update_service(cluster="main", service="web", taskDefinition=register(ecs))
+    assert ecs.update_service(cluster="main", service="web", desiredCount=3)["service"]["desiredCount"] == 3
+
+
+@pytest.mark.usefixtures("external")
+def test_what_is_unknown_has_no_task_sets(ecs: Any) -> None:
+    arn = register(ecs)
+    with pytest.raises(ClientError) as unknown_service:
+        task_set(ecs, arn, service="other")
+    assert code(unknown_service) == "ServiceNotFoundException"
+    for call in (ecs.delete_task_set, ecs.update_service_primary_task_set):
+        name = "primaryTaskSet" if call == ecs.update_service_primary_task_set else "taskSet"
+        with pytest.raises(ClientError, match="task set does not exist"):
+            call(cluster="main", service="web", **{name: "ecs-svc/1"})
+
+
+@pytest.mark.usefixtures("external")
+def test_service_with_task_sets_is_deleted_only_by_force(ecs: Any) -> None:
+    task_set(ecs, register(ecs))
+    ecs.update_service(cluster="main", service="web", desiredCount=0)
+    with pytest.raises(ClientError, match="deployments are active"):
+        ecs.delete_service(cluster="main", service="web")
+    ecs.delete_service(cluster="main", service="web", force=True)
+    with pytest.raises(ClientError) as deleted:
+        task_set(ecs, register(ecs))
+    assert code(deleted) == "ServiceNotActiveException"
+
+
+def test_deleted_service_is_not_updated_and_can_be_created_anew(ecs: Any) -> None:
+    arn = register(ecs)
+    ecs.create_cluster(clusterName="main")
+    service = {"cluster": "main", "serviceName": "web", "taskDefinition": arn, "desiredCount": 1}
+    ecs.create_service(**service)
+    ecs.delete_service(cluster="main", service="web", force=True)
+    with pytest.raises(ClientError) as deleted:
+        ecs.update_service(cluster="main", service="web", desiredCount=2)
+    assert code(deleted) == "ServiceNotActiveException"
+    assert ecs.create_service(**service)["service"]["status"] == "ACTIVE"
+
+
+def test_service_goes_on_with_an_inactive_task_definition(ecs: Any) -> None:
+    arn = register(ecs)
+    ecs.create_cluster(clusterName="main")
+    ecs.create_service(cluster="main", serviceName="web", taskDefinition=arn, desiredCount=1)
+    ecs.deregister_task_definition(taskDefinition=arn)
+    updated = ecs.update_service(cluster="main", service="web", desiredCount=4)["service"]
+    assert (updated["taskDefinition"], updated["desiredCount"]) == (arn, 4)
+
+
+def test_only_inactive_task_definitions_are_deleted(ecs: Any) -> None:
+    arn = register(ecs)
+    assert ecs.delete_task_definitions(taskDefinitions=[arn])["failures"]
+    ecs.deregister_task_definition(taskDefinition=arn)
+    [deleted] = ecs.delete_task_definitions(taskDefinitions=[arn])["taskDefinitions"]
+    assert deleted["status"] == "DELETE_IN_PROGRESS"
