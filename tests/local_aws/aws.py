@@ -172,6 +172,8 @@ class LocalAws:
     def run_until_idle(self) -> None:
         """Do all that is due now, and what becomes due by it: deliver, fire, run functions."""
         while True:
+            if self._world.errors:
+                raise self._world.errors.pop(0)
             if item := self._world.agenda.pop_due():
                 if not item.cancelled:
                     item.action()

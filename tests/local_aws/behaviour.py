@@ -83,6 +83,40 @@ class Kill:
 
 
 @dataclass
+class Calls:
+    """The n-th of the calls of a service that functions make, and those that follow it, `times` in all.
+
+    None for `operation` or `function` means any.
+    """
+
+    service: str | None
+    operation: str | None
+    function: str | None
+    skipped: int
+    times: int
+
+    def strikes(self, service: str, operation: str, function: str) -> bool:
+        """Whether this call is one of them; counts it."""
+        if self.service not in (None, service) or self.operation not in (None, operation):
+            return False
+        if self.function not in (None, function) or self.times == 0:
+            return False
+        if self.skipped > 0:
+            self.skipped -= 1
+            return False
+        self.times -= 1
+        return True
+
+
+@dataclass
+class Hook:
+    """What the test does right before certain calls."""
+
+    calls: Calls
+    action: Callable[[], object]
+
+
+@dataclass
 class SourceFault:
     """An aggregator source that reports `status` and shows nothing newer than `since`."""
 
@@ -100,6 +134,8 @@ class Faults:
     now: Callable[[], datetime]
     refusals: list[Refusal] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
+    lost_answers: list[Calls] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
     sources: dict[tuple[str, str], SourceFault] = field(default_factory=dict)
     hidden_sources: set[tuple[str, str]] = field(default_factory=set)
     recording_lags: dict[tuple[str, str], timedelta] = field(default_factory=dict)
@@ -174,6 +210,50 @@ class Faults:
                         self.kills.remove(kill)
                         return kill
         return None
+
+    def lose_answer(
+        self,
+        function: str,
+        *,
+        at_call: int = 1,
+        service: str | None = None,
+        operation: str | None = None,
+        times: int = 1,
+    ) -> None:
+        """Let the function's `at_call`-th call (of a service, of an operation) take effect, and lose its answer.
+
+        The function sees status 500 instead, upon which its client makes the call again. `times` loses the answers of
+        that many calls in a row, so that the client gives up.
+        """
+        self.lost_answers.append(Calls(service, operation, function, at_call - 1, times))
+
+    def loses_answer(self, service: str, operation: str, function: str) -> bool:
+        """Whether the answer to this call is lost; counts the call."""
+        with self._lock:
+            struck = [calls.strikes(service, operation, function) for calls in self.lost_answers]
+        return any(struck)
+
+    def before_call(
+        self,
+        service: str,
+        operation: str | None,
+        action: Callable[[], object],
+        *,
+        at_call: int = 1,
+        times: int = 1,
+        function: str | None = None,
+    ) -> None:
+        """Do something right before a function's `at_call`-th call of an operation, and before `times` - 1 more.
+
+        The call is judged and carried out after `action`, which may call AWS itself. What it raises is raised by
+        `LocalAws.run_until_idle`, which ran the function.
+        """
+        self.hooks.append(Hook(Calls(service, operation, function, at_call - 1, times), action))
+
+    def actions_before(self, service: str, operation: str, function: str) -> list[Callable[[], object]]:
+        """What is to be done before this call; counts it."""
+        with self._lock:
+            return [hook.action for hook in self.hooks if hook.calls.strikes(service, operation, function)]
 
     def fail_source(self, account: str, region: str, status: str = "FAILED") -> None:
         """Let the aggregator report FAILED or OUTDATED for a source, and show nothing newer than now of it."""

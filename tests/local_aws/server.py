@@ -93,6 +93,8 @@ class Gate:
 
     def _serve(self, environ: dict[str, Any], principal: Principal, api: ApiRequest) -> Response:
         function = principal.function
+        if function:
+            self._act_before(api, function)
         kill = self._world.faults.kill(function) if function else None
         if function and kill and not kill.after:
             self.kill_function(function)
@@ -129,7 +131,16 @@ class Gate:
             observe(exchange)
         if function and kill:
             self.kill_function(function)
+        if function and self._world.faults.loses_answer(api.service, api.operation, function):
+            return request_iam.error(api, "InternalFailure", "The answer was lost", status=500)
         return status, headers, body
+
+    def _act_before(self, api: ApiRequest, function: str) -> None:
+        for action in self._world.faults.actions_before(api.service, api.operation, function):
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - it is the test's, and goes to the test's own thread
+                self._world.errors.append(error)
 
     def _permissions(self, principal: Principal, api: ApiRequest) -> tuple[tuple[Grant, ...], str | None]:
         """The permissions that were given, and why not all were."""

@@ -31,7 +31,8 @@ class LostEvent:
 class World:
     """The clock, the agenda, the switches, the identities and the records of one local AWS.
 
-    `lock` guards moto's state: requests hold it, and so does whatever changes that state beside them.
+    `lock` guards moto's state: requests hold it, and so does whatever changes that state beside them. `errors` are
+    those of the test's own actions on other threads.
     """
 
     def __init__(self, region: str, behaviour: Behaviour, start: datetime | None) -> None:
@@ -44,6 +45,7 @@ class World:
         self.lock = threading.RLock()
         self.calls: list[ApiCall] = []
         self.lost_events: list[LostEvent] = []
+        self.errors: list[Exception] = []
         self.organization_id = ""
         self.endpoint_url = ""
         self.identity = Identity(self)

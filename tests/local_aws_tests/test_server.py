@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import time
 import urllib.error
@@ -15,7 +16,7 @@ from moto.ecs.models import EC2ContainerServiceBackend
 from moto.sqs.models import sqs_backends
 
 from local_aws import LocalAws
-from local_aws_tests.stack import PRODUCTION, SHARED, policy, queue, role, statement, trust
+from local_aws_tests.stack import PRODUCTION, SHARED, function, policy, queue, role, statement, trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,6 +199,102 @@ def test_server_errors_strike_at_a_rate(aws: LocalAws, shared: boto3.Session) ->
     assert 3 < failures < 17
     aws.faults.clear()
     client.describe_repositories()
+
+
+# Faults of a function's calls
+
+COUNT = """
+    import boto3
+    def handler(event, context):
+        ecr = boto3.client("ecr")
+        for call in event:
+            if call == "create":
+                ecr.create_repository(repositoryName="web")
+            else:
+                ecr.describe_repositories()
+        return len(ecr.describe_repositories()["repositories"])
+"""
+
+
+def run(session: boto3.Session, *calls: str) -> Any:
+    answer = session.client("lambda").invoke(FunctionName="worker", Payload=json.dumps(calls))
+    return json.loads(answer["Payload"].read())
+
+
+def ecr_calls(aws: LocalAws) -> list[tuple[str, str | None]]:
+    return [(call.operation, call.error_code) for call in aws.calls if call.function and call.service == "ecr"]
+
+
+def test_lost_answer_is_of_a_call_that_took_effect(aws: LocalAws, shared: boto3.Session) -> None:
+    function(shared, COUNT, statement("ecr:*"))
+    aws.faults.lose_answer("worker", service="ecr", operation="CreateRepository")
+    assert run(shared, "create")["errorType"] == "RepositoryAlreadyExistsException"
+    assert ecr_calls(aws) == [
+        ("CreateRepository", None),
+        ("CreateRepository", "RepositoryAlreadyExistsException"),
+    ]
+
+
+def test_answer_of_the_nth_call_is_lost(aws: LocalAws, shared: boto3.Session) -> None:
+    function(shared, COUNT, statement("ecr:*"))
+    aws.faults.lose_answer("worker", at_call=2)
+    assert run(shared, "describe", "create")["errorType"] == "RepositoryAlreadyExistsException"
+    assert run(shared, "describe") == 1
+
+
+def test_client_gives_up_after_enough_lost_answers(aws: LocalAws, shared: boto3.Session) -> None:
+    function(shared, COUNT, statement("ecr:*"), Timeout=60)
+    aws.faults.lose_answer("worker", operation="DescribeRepositories", times=5)
+    assert "InternalFailure" in run(shared)["errorMessage"]
+    assert run(shared) == 0
+
+
+def test_answers_of_others_are_not_lost(aws: LocalAws, shared: boto3.Session) -> None:
+    function(shared, COUNT, statement("ecr:*"))
+    aws.faults.lose_answer("other")
+    aws.faults.lose_answer("worker", service="dynamodb")
+    shared.client("ecr", config=NO_RETRIES).describe_repositories()
+    assert run(shared, "create") == 1
+    aws.faults.lose_answer("worker")
+    aws.faults.clear()
+    assert run(shared) == 1
+
+
+def test_action_comes_right_before_the_nth_call_of_a_function(aws: LocalAws, shared: boto3.Session) -> None:
+    ecr = shared.client("ecr")
+    function(shared, COUNT, statement("ecr:*"))
+    seen: list[int] = []
+
+    def act() -> None:
+        seen.append(len(ecr.describe_repositories()["repositories"]))
+        ecr.create_repository(repositoryName=f"new-{len(seen)}")
+
+    aws.faults.before_call("ecr", "DescribeRepositories", act, at_call=2, times=2, function="worker")
+    aws.faults.before_call("ecr", "DescribeRepositories", act, function="other")
+    ecr.describe_repositories()
+    assert run(shared, "describe", "create", "describe") == 3
+    assert seen == [1, 2]
+    assert run(shared, "describe") == 3
+
+
+def test_call_is_judged_after_the_action(aws: LocalAws, shared: boto3.Session) -> None:
+    function(shared, COUNT, statement("ecr:*"))
+    iam = shared.client("iam")
+    deny = policy({"Effect": "Deny", "Action": "ecr:*", "Resource": "*"})
+    aws.faults.before_call(
+        "ecr", None, lambda: iam.put_role_policy(RoleName="worker", PolicyName="deny", PolicyDocument=deny), at_call=2
+    )
+    assert "AccessDenied" in run(shared, "describe")["errorMessage"]
+    assert [error for _, error in ecr_calls(aws)] == [None, "AccessDeniedException"]
+
+
+def test_failing_action_fails_the_test(aws: LocalAws, shared: boto3.Session) -> None:
+    function(shared, COUNT, statement("ecr:*"))
+    aws.faults.before_call("ecr", None, lambda: int("none"))
+    assert run(shared) == 0
+    with pytest.raises(ValueError, match="none"):
+        aws.run_until_idle()
+    aws.run_until_idle()
 
 
 def test_terraform_environment_is_complete(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
