@@ -45,6 +45,7 @@ module "shared_account" {
   workloads           = { account_ids = [var.production_account_id, var.development_account_id] }
   action              = "delete"
   grace_period_hours  = var.grace_period_hours
+  protections         = { newest_images = var.newest_images }
   deletion_protection = false
 }
 

@@ -33,3 +33,9 @@ variable "event_source" {
   description = "Where the workload accounts' events come from: cloudtrail or config."
   default     = "cloudtrail"
 }
+
+variable "newest_images" {
+  type        = number
+  description = "How many of the newest images of each repository are kept in any case."
+  default     = 1
+}

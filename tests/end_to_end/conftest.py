@@ -29,7 +29,9 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with LocalAws(region=REGION) as aws:
         for account in (SHARED, PRODUCTION, DEVELOPMENT):
             aws.create_account(account)
-        environment = terraform_environment(directory, aws.terraform_environment(SHARED))
+        # Most tests have but one image in a repository, which would be its newest.
+        variables = {"TF_VAR_newest_images": "0"}
+        environment = terraform_environment(directory, aws.terraform_environment(SHARED) | variables)
         terraform = Terraform(copy_of_tree(directory / "tree") / "examples/local", environment)
         terraform.init()
         terraform.apply()

@@ -96,7 +96,7 @@ def test_a_repository_that_opts_out_within_the_grace_period_keeps_its_image(inst
 
 def test_a_tag_that_moved_has_the_old_image_judged_and_the_new_one_left_alone(installation: Installation) -> None:
     aws, repository = installation.aws, installation.repository()
-    old = installation.push(repository, "v1")
+    old = installation.push(repository, "v1", "sha-abc")
     installation.deregister(installation.deployed(PRODUCTION, f"{HOST}/{repository}:v1"))
     aws.advance(timedelta(hours=1))
     new = installation.push(repository, "v1")
@@ -208,6 +208,8 @@ def test_a_deregistration_that_config_never_records_does_not_keep_the_image(inst
     repository = installation.repository()
     digest = installation.push(repository, "v1")
     old = installation.deployed(PRODUCTION, f"{HOST}/{repository}:v1", family="never-recorded")
+    installation.push(repository, "v2")
+    installation.aws.advance(MINUTE)
     installation.deployed(PRODUCTION, f"{HOST}/{repository}:v2", family="never-recorded")
     installation.deregister(old)
     assert not installation.aws.behaviour.records_deregistration_of_old_revisions
