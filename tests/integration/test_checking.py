@@ -4,134 +4,26 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ecr_cleanup.aws.event_bus import EventBus
-from ecr_cleanup.check import Check
-from ecr_cleanup.checking import Answer, CheckRun
 from ecr_cleanup.decision import Verdict
 from ecr_cleanup.image import ImageId, Repository
 from ecr_cleanup.inventory import SourceStatus
-from ecr_cleanup.settings import CheckSettings
-from ecr_cleanup.taking_inventory import InventoryTaker
-from fakes import DEV, HOST, PROD, FakeAggregator, FakeClock, Pushed
-from function_environment import ENVIRONMENT
+from fakes import DEV, HOST, PROD, FakeClock
+from integration.bench import (
+    ARN,
+    DAY,
+    REFERENCE,
+    Bench,
+    aws_error,
+    make_bench,  # noqa: F401 - the fixture "bench"
+    raises,
+    register,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from ecr_cleanup.aws.ledger import Ledger
-    from ecr_cleanup.aws.scheduler import CheckSchedules
-
-ARN = "arn:aws:ecs:eu-central-1:222222222222:task-definition/app:7"
-DAY = timedelta(hours=24)
-REFERENCE = f"{HOST}/team/app:v1"
-
-
-class Bench:
-    """Everything around a run, and a removable image: opted in, unused, last used exactly a grace period ago."""
-
-    def __init__(
-        self,
-        ecr: Pushed,
-        ledger: Ledger,
-        aggregator: FakeAggregator,
-        schedules: CheckSchedules,
-        clock: FakeClock,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        self.ecr, self.ledger, self.aggregator, self.schedules, self.clock = ecr, ledger, aggregator, schedules, clock
-        # The newest image of a repository is kept; but for the tests of that, there is only one.
-        self.environment = ENVIRONMENT | {"NEWEST_IMAGES": "0"}
-        self.settings = CheckSettings.from_environment(self.environment)
-        self.organization: Callable[[], frozenset[str]] = frozenset
-        self.time_left = timedelta(minutes=15)
-        self.announced: list[dict[str, Any]] = []
-        self.bus = EventBus(boto3.client("events"), "ecr-cleanup")
-        monkeypatch.setattr(self.bus, "announce_removal", lambda facts: self.announced.append(dict(facts)))
-        self.repository = ecr.repository(ecr_cleanup="enabled")
-        self.image_id = self.push("v1")
-        ledger.record_last_use(self.image_id, at=clock.now - DAY)
-
-    def push(self, *tags: str, repository: Repository | None = None, days_ago: float = 30, **image: Any) -> ImageId:
-        """Push an image that is old enough, unless a test says otherwise."""
-        self.clock.advance(days=-days_ago)
-        try:
-            return self.ecr.push(repository or self.repository, *tags, **image)
-        finally:
-            self.clock.advance(days=days_ago)
-
-    def configure(self, **changes: str) -> None:
-        self.settings = CheckSettings.from_environment(self.environment | changes)
-
-    def run(self) -> CheckRun:
-        taker = InventoryTaker(
-            self.settings,
-            self.aggregator,  # type: ignore[arg-type]
-            self.ledger,
-            self.ecr.registry,
-            self.organization,
-        )
-        return CheckRun(
-            self.settings,
-            registry=self.ecr.registry,
-            ledger=self.ledger,
-            inventory_taker=taker,
-            schedules=self.schedules,
-            event_bus=self.bus,
-            clock=self.clock,
-            time_left=lambda: self.time_left,
-        )
-
-    def check(self, *image_ids: ImageId, attempt: int = 0) -> list[Answer]:
-        checks = [Check(image_id, "test", attempt) for image_id in image_ids or (self.image_id,)]
-        run = self.run()
-        run.prepare(checks)
-        return [run.answer(check) for check in checks]
-
-    def answer(self) -> Answer:
-        (answer,) = self.check()
-        return answer
-
-    def due(self) -> datetime | None:
-        return self.schedules._due(Check(self.image_id, "test").schedule_name)
-
-
-@pytest.fixture
-def bench(
-    ecr: Pushed,
-    ledger: Ledger,
-    aggregator: FakeAggregator,
-    schedules: CheckSchedules,
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Bench:
-    return Bench(ecr, ledger, aggregator, schedules, clock, monkeypatch)
-
-
-def aws_error(code: str = "ThrottlingException") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}}, "Something")
-
-
-def raises(error: Exception) -> Callable[..., Any]:
-    def call(*_: object, **__: object) -> None:
-        raise error
-
-    return call
-
-
-def register(
-    bench: Bench,
-    *,
-    arn: str = ARN,
-    minutes_ago: float = 5,
-    reference: str = REFERENCE,
-    handled_at: datetime | None = None,
-) -> None:
-    at = bench.clock.now - timedelta(minutes=minutes_ago)
-    bench.ledger.record_registration(arn, PROD, at=at, references=[reference], image_ids=[], now=handled_at or at)
 
 
 # What must not be removed
