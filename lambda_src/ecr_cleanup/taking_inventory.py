@@ -230,7 +230,8 @@ class InventoryTaker:
     ) -> Findings:
         """Compare counts of ACTIVE task definitions with those of before, and remember those that can be believed."""
         troubled = {problem.place for finding in findings for problem in finding.problems}
-        counts = Counter(definition.place for definition in shown.definitions.values())
+        # The ledger counts deregistrations of those that use this registry, and no others.
+        counts = Counter(each.place for each in shown.definitions.values() if self._uses_registry(each))
         problems = []
         for place in sorted(expected):
             record = records.get(place)
@@ -263,6 +264,9 @@ class InventoryTaker:
                 except AWS_ERRORS as error:
                     return Findings(problems=(*problems, *_ledger_trouble("written", error).problems))
         return Findings(problems=tuple(problems))
+
+    def _uses_registry(self, definition: TaskDefinition) -> bool:
+        return any(image.strip().startswith(f"{self.settings.registry_id}.") for image in definition.images)
 
     def _command_to_forget_count(self, place: Place) -> str:
         key = json.dumps({"pk": {"S": "PLACE"}, "sk": {"S": str(place)}})

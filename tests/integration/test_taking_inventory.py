@@ -62,12 +62,12 @@ class Bench:
     def reasons(self) -> list[str]:
         return list(map(str, self.take().problems))
 
-    def show_many(self, number: int, place: Place = PROD) -> None:
+    def show_many(self, number: int, place: Place = PROD, image: str = f"{HOST}/team/app:v1") -> None:
         for arn in [arn for arn, definition in self.aggregator.active.items() if definition.place == place]:
             del self.aggregator.active[arn]
         for revision in range(number):
             self.aggregator.show(
-                f"arn:aws:ecs:{place.region}:{place.account}:task-definition/many:{revision}", "nginx", place=place
+                f"arn:aws:ecs:{place.region}:{place.account}:task-definition/many:{revision}", image, place=place
             )
 
     def deregister(self, number: int, place: Place = PROD) -> None:
@@ -349,6 +349,13 @@ def test_the_command_of_the_repair_ends_it_at_once(bench: Bench) -> None:
     bench.ledger._table._client.delete_item(TableName=bench.settings.ledger_table_name, Key=key)
     assert bench.reasons() == []
     assert counted(bench)[0] == 0
+
+
+def test_task_definitions_without_an_image_of_the_registry_can_come_and_go(bench: Bench) -> None:
+    bench.show_many(10, image="nginx")
+    bench.take()
+    bench.show_many(0)
+    assert bench.reasons() == []
 
 
 def test_a_deliberate_clean_up_that_events_told_of_is_no_collapse(bench: Bench) -> None:
