@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local_aws import LocalAws
-from local_aws.images import push_image
+from local_aws.images import push_build, push_image, push_signature
 from terraform_tools import Terraform, copy_of_tree, terraform_environment
 
 if TYPE_CHECKING:
@@ -55,7 +55,14 @@ API = Story("api", "1.0", "replaced in production, and deregistered", survives=F
 WEB = Story("web", "1.0", "deregistered in development; production still runs it", survives=True)
 ARCHIVE = Story("archive", "1.0", "deregistered; nobody opted the repository in", survives=True)
 WORKER = Story("worker", "1.0", "deregistered, and rolled back to a minute before its check", survives=True)
-STORIES = (API, WEB, ARCHIVE, WORKER)
+BILLING = Story("billing", "1.0", "deregistered, but a service in production still runs it", survives=True)
+GATEWAY = Story("gateway", "1.0", "for two platforms, with attestations and a signature; replaced", survives=False)
+REPORTS = Story(
+    "reports", "1.0", "replaced; when its time came, nobody could say what development runs", survives=False
+)
+STORIES = (API, WEB, ARCHIVE, WORKER, BILLING, GATEWAY, REPORTS)
+# Deregistered three hours later than the others.
+LATER = timedelta(hours=3)
 
 
 class Demo:
@@ -67,6 +74,7 @@ class Demo:
         self._directory = directory
         self._began = perf_counter()
         self._digests: dict[Story, str] = {}
+        self._parts: set[str] = set()
 
     def run(self) -> int:
         """Tell the story; 0 if every image ended as it should and the second plan shows no changes."""
@@ -146,7 +154,13 @@ class Demo:
         with self._step("images pushed, and deployed to ECS"):
             registry = self._aws.session(SHARED).client("ecr")
             for story in STORIES:
-                self._digests[story] = push_image(registry, story.repository, [story.tag], content=story.image)
+                if story is GATEWAY:
+                    self._digests[story] = push_build(registry, story.repository, [story.tag])
+                    push_signature(registry, story.repository, self._digests[story])
+                else:
+                    self._digests[story] = push_image(registry, story.repository, [story.tag], content=story.image)
+            self._parts = self._images(GATEWAY.repository)
+            self._aws.advance(timedelta(minutes=1))
             old = {
                 (account, story): self._register(account, story.repository, story.tag)
                 for account, story in (
@@ -155,26 +169,49 @@ class Demo:
                     (DEVELOPMENT, WEB),
                     (DEVELOPMENT, ARCHIVE),
                     (PRODUCTION, WORKER),
+                    (PRODUCTION, BILLING),
+                    (PRODUCTION, GATEWAY),
+                    (DEVELOPMENT, REPORTS),
                 )
             }
+            ecs = self._aws.session(PRODUCTION).client("ecs")
+            ecs.create_cluster(clusterName="production")
+            ecs.create_service(
+                cluster="production", serviceName="billing", taskDefinition=old[PRODUCTION, BILLING], desiredCount=2
+            )
             self._aws.advance(timedelta(minutes=10))
         with self._step("new versions deployed, old task definitions deregistered"):
-            for account, repository in ((PRODUCTION, "api"), (PRODUCTION, "worker"), (DEVELOPMENT, "archive")):
-                push_image(registry, repository, ["1.1"], content=f"{repository}:1.1")
-                self._register(account, repository, "1.1")
+            replaced = (API, WORKER, ARCHIVE, GATEWAY, REPORTS)
+            for story in replaced:
+                push_image(registry, story.repository, ["1.1"], content=f"{story.repository}:1.1")
+            self._aws.advance(timedelta(minutes=1))
+            for account, story in old:
+                if story in replaced:
+                    self._register(account, story.repository, "1.1")
             for (account, story), arn in old.items():
-                if (account, story) != (PRODUCTION, WEB):
+                if (account, story) not in ((PRODUCTION, WEB), (DEVELOPMENT, REPORTS)):
                     self._aws.session(account).client("ecs").deregister_task_definition(taskDefinition=arn)
+            self._aws.run_until_idle()
+        with self._step("three hours later, reports:1.0 follows"):
+            self._aws.advance(LATER)
+            ecs = self._aws.session(DEVELOPMENT).client("ecs")
+            ecs.deregister_task_definition(taskDefinition=old[DEVELOPMENT, REPORTS])
             self._aws.run_until_idle()
 
     def _let_a_day_pass(self) -> None:
-        with self._step("23 hours and 59 minutes pass"):
-            self._aws.advance(timedelta(hours=23, minutes=59))
+        with self._step("23 hours and 59 minutes are over"):
+            self._aws.advance(timedelta(hours=23, minutes=59) - LATER)
         with self._step("production rolls back to worker:1.0"):
             self._register(PRODUCTION, "worker", "1.0")
             self._aws.run_until_idle()
         with self._step("the 24 hours are over: the checks run"):
             self._aws.advance(timedelta(minutes=10))
+        with self._step("AWS Config loses sight of development; the check of reports:1.0 runs"):
+            self._aws.faults.fail_source(DEVELOPMENT, REGION)
+            self._aws.advance(LATER)
+        with self._step("it sees development again, and the check runs again"):
+            self._aws.faults.heal_source(DEVELOPMENT, REGION)
+            self._aws.advance(timedelta(hours=1))
 
     def _register(self, account: str, repository: str, tag: str) -> str:
         ecs = self._aws.session(account).client("ecs")
@@ -188,7 +225,7 @@ class Demo:
             table.add_column(column, ratio=ratio)
         expected = True
         for story in STORIES:
-            survived = self._exists(story)
+            survived = self._digests[story] in self._images(story.repository)
             expected = expected and survived is story.survives
             outcome = Text("kept", style="bold green") if survived else Text("removed", style="bold magenta")
             if survived is not story.survives:
@@ -196,27 +233,31 @@ class Demo:
             image = Group(Text(story.image, style="bold cyan"), Text(f"{self._digests[story][7:19]}…", style="dim"))
             table.add_row(image, story.text, outcome, self._reason(story))
         self._console.print(table)
-        return expected
+        left = self._parts & self._images(GATEWAY.repository)
+        self._console.print(f"Of the {len(self._parts)} manifests of {GATEWAY.image}, {len(left) or 'none'} is left.")
+        return expected and not left
 
-    def _exists(self, story: Story) -> bool:
+    def _images(self, repository: str) -> set[str]:
+        """The digests of all images of a repository."""
         registry = self._aws.session(SHARED).client("ecr")
-        digests = {
+        return {
             detail["imageDigest"]
-            for page in registry.get_paginator("describe_images").paginate(repositoryName=story.repository)
+            for page in registry.get_paginator("describe_images").paginate(repositoryName=repository)
             for detail in page["imageDetails"]
         }
-        return self._digests[story] in digests
 
     def _reason(self, story: Story) -> str:
         """What the functions themselves say, in their own words."""
         digest = self._digests[story]
         lines = [line for invocation in self._aws.invocations() for line in invocation.log]
-        reasons = [line["reason"] for line in lines if line.get("digest") == digest]
+        reasons = [line["reason"] for line in lines if line.get("digest") == digest and "verdict" in line]
         reasons += [
             "its repository is not opted in, so no check was scheduled"
             for line in lines
             if any(image.endswith(digest) for image in line.get("not_opted_in", ()))
         ]
+        if story is REPORTS:
+            reasons = [" … then: ".join(dict.fromkeys(reasons))]
         reason: str = reasons[-1] if reasons else "the functions said nothing about it"
         for account, name in ACCOUNTS.items():
             reason = reason.replace(f"arn:aws:ecs:{REGION}:{account}:", f"{name}: ")

@@ -4,6 +4,9 @@ locals {
     api     = true
     web     = true
     worker  = true
+    billing = true
+    gateway = true
+    reports = true
     archive = false
   }
 }

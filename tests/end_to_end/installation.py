@@ -49,10 +49,11 @@ class Installation:
 
     # What teams do
 
-    def repository(self, *, opted_in: bool = True, **arguments: Any) -> str:
-        """Create a repository of its own for a test."""
+    def repository(self, *, opted_in: bool = True, steered: Mapping[str, str] | None = None, **arguments: Any) -> str:
+        """Create a repository of its own for a test; `steered` are its owner's tags without `ecr-cleanup:`."""
         name = f"team-{next(self._numbers)}/app"
         tags = [{"Key": "ecr-cleanup", "Value": "enabled"}] if opted_in else []
+        tags += [{"Key": f"ecr-cleanup:{key}", "Value": value} for key, value in (steered or {}).items()]
         self.client("ecr").create_repository(repositoryName=name, tags=tags, **arguments)
         return name
 
@@ -91,9 +92,18 @@ class Installation:
     # What there is
 
     def exists(self, repository: str, digest: str) -> bool:
-        """Whether the registry has the image."""
-        pages = self.client("ecr").get_paginator("describe_images").paginate(repositoryName=repository)
-        return any(detail["imageDigest"] == digest for page in pages for detail in page["imageDetails"])
+        """Whether the registry has the image, be it in its archive."""
+        return self.status(repository, digest) is not None
+
+    def status(self, repository: str, digest: str) -> str | None:
+        """ACTIVE, ARCHIVED, ACTIVATING, or None where the registry has no such image."""
+        pages = (
+            self.client("ecr")
+            .get_paginator("describe_images")
+            .paginate(repositoryName=repository, filter={"imageStatus": "ANY"})
+        )
+        details = (detail for page in pages for detail in page["imageDetails"])
+        return next((detail["imageStatus"] for detail in details if detail["imageDigest"] == digest), None)
 
     def schedules(self) -> list[str]:
         """The names of all pending checks' schedules."""

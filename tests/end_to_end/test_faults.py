@@ -10,6 +10,7 @@ from end_to_end.installation import (
     DEVELOPMENT,
     GRACE,
     HOST,
+    MINUTE,
     PRODUCTION,
     RUN_CHECKS,
     SCHEDULE_CHECKS,
@@ -24,6 +25,8 @@ def two_images(installation: Installation) -> tuple[str, str, str]:
     """A repository with an image that production has just stopped to use, and one that development still uses."""
     repository = installation.repository()
     unused, used = installation.push(repository, "unused"), installation.push(repository, "used")
+    # That a tag was never anything else is proven only if it was pushed before its task definition was registered.
+    installation.aws.advance(MINUTE)
     installation.register(DEVELOPMENT, f"{HOST}/{repository}:used")
     arn = installation.deployed(PRODUCTION, f"{HOST}/{repository}:unused", f"{HOST}/{repository}:used")
     installation.deregister(arn)

@@ -16,6 +16,7 @@ from end_to_end.installation import (
     DEVELOPMENT,
     GRACE,
     HOST,
+    MINUTE,
     PREFIX,
     PRODUCTION,
     REGION,
@@ -37,16 +38,22 @@ ROLES = (
     (SHARED, f"{PREFIX}-scheduler"),
     (PRODUCTION, f"{PREFIX}-forward-{REGION}"),
 )
+# What a function does only when it starts.
+NEEDED_ONCE = ("logs:CreateLogStream", "ecr:RegisterPullTimeUpdateExclusion")
 HOUR = timedelta(hours=1)
 _SECONDS = itertools.cycle(range(1, 60))
 
 
 def works(installation: Installation) -> bool:
-    """Whether an unused image is removed in time and leaves no schedule behind."""
+    """Whether an unused image is removed in time, though the next version is in use, and leaves no schedule behind."""
     before = set(installation.schedules())
     repository = installation.repository()
     digest = installation.push(repository, "v1")
-    installation.deregister(installation.deployed(PRODUCTION, f"{HOST}/{repository}:v1"))
+    old = installation.deployed(PRODUCTION, f"{HOST}/{repository}:v1")
+    installation.push(repository, "v2")
+    installation.aws.advance(MINUTE)
+    installation.deployed(PRODUCTION, f"{HOST}/{repository}:v2")
+    installation.deregister(old)
     installation.aws.advance(GRACE + TO_ANSWER)
     return not installation.exists(repository, digest) and set(installation.schedules()) <= before
 
@@ -57,6 +64,10 @@ def everything(installation: Installation) -> bool:
     repository = installation.repository()
     image = f"{HOST}/{repository}"
     digests = {tag: installation.push(repository, tag) for tag in ("moved", "large", "used")}
+    # The owner of this one does not want to lose anything for good.
+    careful = installation.repository(steered={"action": "archive"})
+    archived = installation.push(careful, "v1")
+    installation.deregister(installation.deployed(PRODUCTION, f"{HOST}/{careful}:v1"))
     moved, later = (installation.register(PRODUCTION, f"{image}:moved") for _ in range(2))
     used, still = (installation.register(PRODUCTION, f"{image}:used") for _ in range(2))
     environment = [{"name": f"N{number}", "value": "x" * 1000} for number in range(120)]
@@ -84,7 +95,9 @@ def everything(installation: Installation) -> bool:
     aws.faults.heal_source(DEVELOPMENT, REGION)
     aws.advance(2 * GRACE)
     aws.behaviour.schedule_removal_delay = timedelta()
-    return not any(installation.exists(repository, digest) for digest in digests.values())
+    return installation.status(careful, archived) == "ARCHIVED" and not any(
+        installation.exists(repository, digest) for digest in digests.values()
+    )
 
 
 @contextmanager
@@ -150,13 +163,15 @@ def bus_policy_gone(installation: Installation) -> Iterator[None]:
     events.put_permission(EventBusName=PREFIX, Policy=json.dumps(policy))
 
 
-def rule_disabled(account: str, bus: str) -> Callable[[Installation], AbstractContextManager[None]]:
+def rule_disabled(
+    account: str, bus: str, rule: str = "task-definitions"
+) -> Callable[[Installation], AbstractContextManager[None]]:
     @contextmanager
     def broken(installation: Installation) -> Iterator[None]:
         events = installation.client("events", account)
-        events.disable_rule(Name=f"{PREFIX}-task-definitions", EventBusName=bus)
+        events.disable_rule(Name=f"{PREFIX}-{rule}", EventBusName=bus)
         yield
-        events.enable_rule(Name=f"{PREFIX}-task-definitions", EventBusName=bus)
+        events.enable_rule(Name=f"{PREFIX}-{rule}", EventBusName=bus)
 
     return broken
 
@@ -230,6 +245,7 @@ def completed_schedules_stay(installation: Installation) -> Iterator[None]:
         pytest.param(bus_policy_gone, id="bus policy"),
         pytest.param(rule_disabled(PRODUCTION, "default"), id="forwarding rule"),
         pytest.param(rule_disabled(SHARED, PREFIX), id="central rule"),
+        pytest.param(rule_disabled(SHARED, "default", "image-pushes"), id="rule for pushes"),
         pytest.param(queue_policy_gone("events"), id="policy of the events queue"),
         pytest.param(target_without_role, id="role of the forwarding target"),
         pytest.param(trust_gone(PRODUCTION, f"{PREFIX}-forward-{REGION}"), id="trust of the forwarding role"),
@@ -267,8 +283,7 @@ def test_no_permission_can_be_taken_away(applied: Installation) -> None:
     for account, role in ROLES:
         document = policy_of(applied, account, role)
         for action in sorted({each for statement in document["Statement"] for each in as_list(statement["Action"])}):
-            # The only permission that a function needs just once.
-            start = started_anew(applied) if action == "logs:CreateLogStream" else nullcontext()
+            start = started_anew(applied) if action in NEEDED_ONCE else nullcontext()
             with another_policy(applied, account, role, without(document, action)), start, applied.watched() as watched:
                 everything(applied)
             refused = {call.operation for call in watched.denied if f"/{role}/" in call.principal_arn}
