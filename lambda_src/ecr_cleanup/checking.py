@@ -180,17 +180,25 @@ class CheckRun:
             self._ledger.abandon_removal(check.image_id)
             self._finder.update(check.image_id, replace(record, removal_started_at=None, removal=None))
             return None
-        if removal.parts and (problems := self._finder.inventory.problems):
+        if removal.parts and not self._is_wanted(evidence):
+            removal = replace(removal, belongings={})
+        if removal.parts and (problems := self._finder.problems_now()):
             named = "; ".join(map(str, problems))
             reason = f"the removal cannot be finished, since the inventory cannot be trusted: {named}"
             return self._postpone_for_trouble(check, "inventory_not_trusted", reason)
         decision = Decision(Verdict.GONE, "gone", "its removal was begun before, and is finished now")
         return self._carry_out(check, removal, decision, image)
 
+    def _is_wanted(self, evidence: Evidence) -> bool:
+        """Whether anything may still be removed from the repository; its owner may have changed their mind."""
+        tags = evidence.repository_tags or {}
+        policy = Policy.of(self._settings, tags)
+        return policy.action is not Action.REPORT and tags.get(policy.opt_in_tag.key) == policy.opt_in_tag.value
+
     def _carry_out(self, check: Check, removal: Removal, decision: Decision, image: Image | None) -> Answer:
         """Remove the image, unless it is gone, and what belongs to it; tell others, and close it in the ledger."""
         if removal.action is Action.ARCHIVE:
-            gone = self._archive(removal)
+            gone = self._archive(removal, image)
         elif image is None or self._delete([removal.image_id.digest], removal):
             gone = {removal.image_id.digest} | self._delete_parts(removal)
         else:
@@ -243,27 +251,29 @@ class CheckRun:
         }
         return digests - held
 
-    def _archive(self, removal: Removal) -> set[str]:
+    def _archive(self, removal: Removal, image: Image | None) -> set[str]:
         """Archive the image and, of an index, the children that nothing else holds; return what is archived."""
         root = removal.image_id
-        parents = self._finder.parents(root.repository)
-        archived: set[str] = set()
-        level = {root.digest}
+        if image is None or image.status is not ImageStatus.ARCHIVED:
+            self._registry.archive(root)
+        archived = {root.digest}
+        level = set(removal.belongings.get(root.digest, ()))
         while level:
-            if root.digest not in level:
-                images = self._registry.images(ImageId(root.repository, digest) for digest in level)
-                level = {
-                    image.id.digest
-                    for image in images.values()
-                    if not image.tags
-                    and image.subject is None
-                    and set(parents.get(image.id.digest, ())) <= archived
-                    and not self._finder.is_used(image)
-                }
+            parents = self._finder.parents(root.repository)
+            images = self._registry.images(ImageId(root.repository, digest) for digest in level)
+            level = {
+                image.id.digest
+                for image in images.values()
+                if not image.tags
+                and image.subject is None
+                and set(parents.get(image.id.digest, ())) <= archived
+                and not self._finder.is_used(image)
+            }
             for digest in sorted(level):
                 self._registry.archive(ImageId(root.repository, digest))
             archived |= level
             level = {part for digest in level for part in removal.belongings.get(digest, ())} - archived
+        self._finder.forget_parents(root.repository, archived)
         return archived
 
     def _wait_for_parts(self, removal: Removal, policy: Policy, now: datetime) -> Decision | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.aws.ledger import ImageRecord, Ledger, Push, TaskDefinitionRecord
     from ecr_cleanup.check import Check
     from ecr_cleanup.image import Image, Repository
-    from ecr_cleanup.inventory import Inventory, Usage
+    from ecr_cleanup.inventory import Inventory, TrustProblem, Usage
     from ecr_cleanup.manifest import Manifest
     from ecr_cleanup.policy import Policy
     from ecr_cleanup.removal import Belongings
@@ -205,6 +205,12 @@ class Finder:
             for whole in found.keys() | known.keys()
         }
 
+    def problems_now(self) -> tuple[TrustProblem, ...]:
+        """Why the inventory cannot be trusted, with the registrations since it was read."""
+        problems = self.inventory.problems
+        self._since = self._inventory_taker.read_registrations(self._clock())
+        return (*problems, *self._since.problems)
+
     def is_used(self, image: Image) -> bool:
         """Whether the inventory, or a registration since, names a user of a part of an image."""
         since = self._since.users_of(image) if self._since else []
@@ -230,6 +236,11 @@ class Finder:
                     parents[child].add(image_id.digest)
             self._parents[repository] = parents
         return self._parents[repository]
+
+    def forget_parents(self, repository: Repository, digests: Collection[str]) -> None:
+        """Indexes that went to the archive hold nothing any more."""
+        for holding in self._parents.get(repository, {}).values():
+            holding.difference_update(digests)
 
     def removals_left(self, now: datetime) -> int:
         """How many more images may be removed, after those of this hour and the 24 hours before it."""
