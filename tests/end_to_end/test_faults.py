@@ -34,12 +34,13 @@ def two_images(installation: Installation) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
-@pytest.mark.parametrize(("function", "calls"), [(SCHEDULE_CHECKS, 7), (RUN_CHECKS, 14)])
+@pytest.mark.parametrize(("function", "calls"), [(SCHEDULE_CHECKS, 12), (RUN_CHECKS, 28)])
 def test_a_function_that_dies_at_any_of_its_calls_is_survived(
     installation: Installation, function: str, calls: int, after: bool
 ) -> None:
     aws = installation.aws
-    for number in range(1, calls + 1):
+    # Every second call before it, the others after it: the state machine of the safety tests tries all of them.
+    for number in range(1 + after, calls + 1, 2):
         died = len([run for run in aws.invocations(function) if run.error])
         if function == SCHEDULE_CHECKS:
             aws.faults.kill_function(function, at_call=number, after=after)

@@ -301,8 +301,9 @@ def test_a_check_that_cannot_be_delivered_is_not_lost(applied: Installation) -> 
     with another_policy(applied, SHARED, role, only):
         applied.deregister(applied.deployed(PRODUCTION, f"{HOST}/{repository}:v1"))
         applied.aws.advance(3 * GRACE)
-    (body,) = applied.take_messages("schedules-dead-letter")
-    assert Check.from_json(body).image_id.digest == digest
+    # Checks of what other tests left in the archive may have come due meanwhile.
+    bodies = applied.take_messages("schedules-dead-letter")
+    (body,) = (body for body in bodies if Check.from_json(body).image_id.digest == digest)
     assert applied.exists(repository, digest)
     # As a person would, after the repair.
     applied.client("sqs").send_message(QueueUrl=applied.queue_url("checks"), MessageBody=body)
