@@ -172,21 +172,24 @@ class CheckRun:
         """Finish what a function began and did not live to finish. None where there is nothing to finish."""
         image, record = evidence.image, self._finder.record(check.image_id)
         removal = Removal.from_json(check.image_id, record.removal or "")
-        archived = removal.action is Action.ARCHIVE and image is not None and image.status is ImageStatus.ARCHIVED
-        if image is not None and (not archived or self._finder.is_used(image)):
-            # The image is still there: whoever removes it later, it was not that removal.
-            if archived:
-                self._ledger.record_archiving(check.image_id, at=evidence.now)
+        archived = image is not None and image.status is ImageStatus.ARCHIVED
+        if not (archived if removal.action is Action.ARCHIVE else image is None):
+            # Whoever removes it later, or did so meanwhile, it was not that removal.
             self._ledger.abandon_removal(check.image_id)
             self._finder.update(check.image_id, replace(record, removal_started_at=None, removal=None))
             return None
-        if removal.parts and not self._is_wanted(evidence):
+        decision = Decision(Verdict.GONE, "gone", "its removal was begun before, and is finished now")
+        if image and self._finder.is_used(image):
+            # It is in the archive, as everybody must hear; what belongs to it stays.
+            self._carry_out(check, replace(removal, belongings={}), decision, image)
+            self._finder.update(check.image_id, self._ledger.images([check.image_id])[check.image_id])
+            return None
+        if not self._is_wanted(evidence):
             removal = replace(removal, belongings={})
         if removal.parts and (problems := self._finder.problems_now()):
             named = "; ".join(map(str, problems))
             reason = f"the removal cannot be finished, since the inventory cannot be trusted: {named}"
             return self._postpone_for_trouble(check, "inventory_not_trusted", reason)
-        decision = Decision(Verdict.GONE, "gone", "its removal was begun before, and is finished now")
         return self._carry_out(check, removal, decision, image)
 
     def _is_wanted(self, evidence: Evidence) -> bool:

@@ -405,6 +405,63 @@ def test_what_nobody_wants_removed_any_more_stays_when_a_removal_is_finished(
     assert not bench.record(build.index).removal_is_unfinished
 
 
+def half_archived(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """A build whose index is in the archive, and nothing else yet."""
+    bench.configure(ACTION="archive")
+    build = Build.push(bench)
+    real = bench.ecr.registry.archive
+
+    def once(image_id: ImageId) -> None:
+        real(image_id)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.ecr.registry, "archive", once)
+        with pytest.raises(Killed):
+            bench.check(build.index)
+    assert {each for each in build.all if bench.status(each) == "ARCHIVED"} == {build.index}
+    assert bench.announced == []
+    return build
+
+
+def test_what_is_used_again_after_archiving_died_is_told_and_its_parts_are_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = half_archived(bench, monkeypatch)
+    bench.aggregator.show(ARN.replace("app", "other"), f"{HOST}/team/app@{build.index.digest}")
+    (answer,) = bench.check(build.index)
+    assert answer.decision.rule == "in_use"
+    assert "archived and cannot be pulled" in answer.decision.reason
+    assert {each for each in build.all if bench.status(each) == "ARCHIVED"} == {build.index}
+    (told,) = bench.announced
+    assert build.index.digest in told["restore"]
+    assert not bench.record(build.index).removal_is_unfinished
+    assert bench.record(build.index).archived_at == bench.clock.now
+
+
+def test_what_is_not_to_be_archived_any_more_is_told_and_its_parts_are_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = half_archived(bench, monkeypatch)
+    bench.tag_repository(ecr_cleanup="disabled")
+    # As the role's policy has it.
+    for method in ("update_image_storage_class", "batch_get_image"):
+        monkeypatch.setattr(bench.ecr.client, method, raises(aws_error("AccessDeniedException")))
+    assert bench.check(build.index)[0].decision.verdict is Verdict.GONE
+    assert {each for each in build.all if bench.status(each) == "ARCHIVED"} == {build.index}
+    assert len(bench.announced) == 1
+
+
+def test_what_somebody_deleted_after_archiving_died_is_forgotten(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = half_archived(bench, monkeypatch)
+    bench.ecr.registry.delete(build.index)
+    (answer,) = bench.check(build.index)
+    assert (answer.decision.verdict, answer.next_check_at) == (Verdict.GONE, None)
+    assert not bench.record(build.index).removal_is_unfinished
+    assert bench.left(*build.all) == set(build.all) - {build.index}
+    assert bench.announced == []
+
+
 # The archive
 
 
