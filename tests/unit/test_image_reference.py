@@ -202,6 +202,15 @@ def test_nothing_but_the_exact_host_is_ours(surplus: str) -> None:
             assert host.strip().lower() in (HOST, f"{HOST}:443")
 
 
+@pytest.mark.parametrize("rest", [9 * "n" + "N" * 700, "app:" + 700 * "t", f"app@sha256:{700 * 'd'}"])
+def test_a_refusal_quotes_the_beginning_of_an_endless_reference(rest: str) -> None:
+    text = f"{HOST}/{rest}"
+    part = rest.removeprefix("app:").removeprefix("app@")
+    with pytest.raises(ImageReferenceError) as raised:
+        parse_image_reference(text)
+    assert f"reference {text[:600]!r}: {part[:300]!r} is not" in str(raised.value)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -92,6 +92,12 @@ def test_signatures_by_tag_belong_to_what_their_tag_names() -> None:
     assert named(found) == {"a": ["s0", "s1", "s2", "s3"]}
 
 
+def test_a_tag_that_only_begins_like_one_of_a_signature_names_nothing() -> None:
+    tags = [f"sha256-{digest('a')[7:]}{end}" for end in ("0", "-amd64", ".signed", ".sig2")]
+    found = belongings("a", Manifest(ManifestKind.IMAGE), *(image(f"s{n}", tag) for n, tag in enumerate(tags)))
+    assert found == {}
+
+
 def test_an_index_within_an_index_is_followed() -> None:
     found = belongings(
         "i", index("j", "amd"), image("j", media_type=INDEX), image("amd"), nested={"j": index("arm", "amd")}
@@ -108,6 +114,47 @@ def test_what_refers_to_each_other_comes_to_an_end() -> None:
     assert named(found) == {"a": ["b"]}
 
 
+def test_what_refers_to_each_other_among_the_parts_comes_to_an_end() -> None:
+    cosign = f"sha256-{digest('c')[7:]}.sig"
+    found = belongings("a", Manifest(ManifestKind.IMAGE), image("b", cosign, subject="a"), image("c", subject="b"))
+    assert named(found) == {"a": ["b"], "b": ["c"], "c": ["b"]}
+
+
+def test_a_part_that_many_share_is_named_with_each_and_followed_once() -> None:
+    read: list[str] = []
+
+    def read_manifests(wanted: Collection[str]) -> dict[str, Manifest]:
+        read.extend(wanted)
+        return {digest(name): index("amd") for name in ("j", "k") if digest(name) in wanted}
+
+    inner = [image(name, media_type=INDEX) for name in ("i", "j", "k")]
+    found = find_belongings(
+        digest("i"),
+        index("j", "k", "j", "amd"),
+        listing={each.id.digest: each for each in (*inner, image("amd"))},
+        referrers=(),
+        read_manifests=read_manifests,
+    )
+    assert named(found) == {"i": ["j", "k", "amd"], "j": ["amd"], "k": ["amd"]}
+    # Reading a manifest counts as a pull: only what may hold others is read, and the whole was read before.
+    assert read == [digest("j"), digest("k")]
+
+
+def test_nothing_is_read_where_no_part_is_an_index() -> None:
+    def read_manifests(wanted: Collection[str]) -> dict[str, Manifest]:
+        raise AssertionError(wanted)
+
+    for root in (image("i", media_type=INDEX), image("i")):
+        found = find_belongings(
+            digest("i"),
+            index("amd", "missing"),
+            listing={each.id.digest: each for each in (root, image("amd"))},
+            referrers=(),
+            read_manifests=read_manifests,
+        )
+        assert named(found) == {"i": ["amd", "missing"]}
+
+
 def test_a_part_goes_along_if_it_has_no_tag_but_those_for_what_is_gone() -> None:
     gone = {digest("a")}
     assert goes_along(image("x"), gone)
@@ -115,6 +162,7 @@ def test_a_part_goes_along_if_it_has_no_tag_but_those_for_what_is_gone() -> None
     assert not goes_along(image("x", f"sha256-{digest('b')[7:]}.sig"), gone)
     assert not goes_along(image("x", "v1-amd64"), gone)
     assert not goes_along(image("x", f"sha256-{digest('a')[7:]}.sig", "keep"), gone)
+    assert not goes_along(image("x", f"sha256-{digest('a')[7:]}.signed-by-me"), gone)
 
 
 @given(
