@@ -177,6 +177,18 @@ def test_parts_by_the_hundred_go(bench: Bench) -> None:
     assert not bench.left(bench.image_id, *referrers)
 
 
+def test_a_signature_that_came_after_the_repository_was_listed_goes_with_its_image(bench: Bench) -> None:
+    other = bench.push("v2", content="two")
+    bench.used(other)
+    run = bench.run()
+    checks = [Check(image_id, "test", 0) for image_id in (other, bench.image_id)]
+    run.prepare(checks)
+    run.answer(checks[0])
+    signature = bench.push_referrer(bench.image_id, days_ago=0)
+    assert run.answer(checks[1]).done
+    assert not bench.left(bench.image_id, signature)
+
+
 # What stops half-way
 
 
@@ -679,6 +691,19 @@ def test_two_runs_at_once_do_not_exceed_the_cap(bench: Bench) -> None:
     bench.clock.advance(hours=1)
     assert runs[0].answer(checks[3]).decision.rule == "cap_reached"
     assert bench.check(image_ids[4])[0].decision.rule == "cap_reached"
+
+
+def test_a_run_that_goes_on_into_the_next_hour_counts_what_others_removed_before(bench: Bench) -> None:
+    bench.configure(REMOVALS_PER_DAY="2")
+    image_ids = unused(bench, 3)
+    run = bench.run()
+    checks = [Check(image_id, "test", 0) for image_id in image_ids]
+    run.prepare(checks)
+    assert run.answer(checks[0]).done
+    assert bench.check(image_ids[1])[0].done
+    bench.clock.advance(hours=1)
+    assert run.answer(checks[2]).decision.rule == "cap_reached"
+    assert bench.left(*image_ids) == {image_ids[2]}
 
 
 def test_what_is_archived_counts_as_removed(archiving: Bench) -> None:
