@@ -280,20 +280,24 @@ class CheckRun:
         return archived
 
     def _wait_for_parts(self, removal: Removal, policy: Policy, now: datetime) -> Decision | None:
-        """Whether a part of the image was used so recently that all of it has to wait."""
+        """Whether a part of the image was used or pulled so recently that all of it has to wait."""
         if not removal.parts:
             return None
         repository = removal.image_id.repository
         records = self._ledger.images(ImageId(repository, digest) for digest in removal.parts)
-        last_uses = [(record.last_used_at, each) for each, record in records.items() if record.last_used_at]
-        if not last_uses:
-            return None
-        last_used_at, part = max(last_uses)
-        until = last_used_at + policy.grace_period
+        waits = [
+            (record.last_used_at + policy.grace_period, "within_grace_period", each.digest, "last used")
+            for each, record in records.items()
+            if record.last_used_at
+        ]
+        waits += [
+            (pulled_at + policy.pulled_within, "pulled_recently", digest, "pulled")
+            for digest, pulled_at in self._finder.last_pulls(repository, removal.parts).items()
+        ]
+        until, rule, part, what = max(waits, default=(now, "", "", ""))
         if until <= now:
             return None
-        reason = f"its part {part.digest} was last used at {last_used_at:%Y-%m-%dT%H:%M:%SZ}"
-        return Decision(Verdict.POSTPONE, "within_grace_period", reason, until)
+        return Decision(Verdict.POSTPONE, rule, f"its part {part} was {what} too recently", until)
 
     def _facts(self, image: Image, evidence: Evidence, decision: Decision) -> dict[str, Any]:
         """What is on record of a removal."""

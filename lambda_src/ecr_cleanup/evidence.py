@@ -211,6 +211,12 @@ class Finder:
         self._since = self._inventory_taker.read_registrations(self._clock())
         return (*problems, *self._since.problems)
 
+    def last_pulls(self, repository: Repository, digests: Collection[str]) -> dict[str, datetime]:
+        """When parts of images were pulled, as far as the registry knows. Indexes are left out: we read them, too."""
+        listing = self._listing(repository)
+        parts = [listing[digest] for digest in digests if digest in listing]
+        return {part.id.digest: part.last_pulled_at for part in parts if part.last_pulled_at and not part.is_index}
+
     def is_used(self, image: Image) -> bool:
         """Whether the inventory, or a registration since, names a user of a part of an image."""
         since = self._since.users_of(image) if self._since else []
@@ -264,7 +270,7 @@ class Finder:
         users = self._active_users(self.inventory.users_of(image))
         evidence = replace(evidence, users=users, problems=self.inventory.problems)
         record = self._records[image.id]
-        restored = record.archived_at is not None and image.status is ImageStatus.ACTIVE
+        restored = record.archived_at is not None and image.status is ImageStatus.ACTIVE and self._is_active_now(image)
         if not users and not evidence.problems and (record.held or restored):
             # A use of whose end no event told is over, or somebody restored the image: nobody knows since when.
             self._ledger.release(image.id, at=evidence.now, still_archived=not restored)
@@ -272,6 +278,11 @@ class Finder:
             self._records[image.id] = replace(record, held=False, archived_at=archived_at, last_used_at=evidence.now)
             evidence = replace(evidence, last_used_at=evidence.now, archived_at=archived_at)
         return evidence
+
+    def _is_active_now(self, image: Image) -> bool:
+        """Another function may have put it into the archive between our looks at the registry and at the ledger."""
+        now = self._registry.images([image.id]).get(image.id)
+        return now is not None and now.status is ImageStatus.ACTIVE
 
     def _with_manifest(self, evidence: Evidence, image: Image, policy: Policy) -> Evidence:
         manifest = evidence.manifest or self._read_manifest(image.id)

@@ -127,6 +127,21 @@ def test_a_child_that_was_used_within_the_grace_period_postpones_it_all(bench: B
     assert not bench.left(index, child, other)
 
 
+def test_a_child_that_was_pulled_recently_postpones_it_all(bench: Bench) -> None:
+    child, other = bench.push(content="child"), bench.push(content="other")
+    index = bench.push_index("v2", children=[child, other])
+    bench.used(index)
+    bench.clock.advance(hours=-20)
+    bench.pull(child)
+    bench.clock.advance(hours=20)
+    (answer,) = bench.check(index)
+    assert (answer.decision.rule, answer.next_check_at) == ("pulled_recently", bench.clock.now + timedelta(hours=28))
+    assert bench.left(index, child, other) == {index, child, other}
+    bench.clock.advance(hours=28)
+    bench.check(index)
+    assert not bench.left(index, child, other)
+
+
 def test_what_two_indexes_share_goes_with_the_last_of_them(bench: Bench) -> None:
     shared, own = bench.push(content="shared"), bench.push(content="own")
     signature = bench.push_referrer(shared)
@@ -576,6 +591,24 @@ def test_what_somebody_restored_has_a_grace_period_again(archiving: Bench) -> No
     archiving.clock.advance(days=89)
     assert archiving.answer().decision.rule == "archived"
     archiving.clock.advance(days=1)
+    assert archiving.answer().done is Action.DELETE
+
+
+def test_what_another_function_archives_meanwhile_is_not_taken_for_restored(
+    archiving: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = archiving.ecr.registry.images
+
+    def as_it_was(image_ids: Any) -> Any:
+        monkeypatch.setattr(archiving.ecr.registry, "images", real)
+        images = real(image_ids)
+        archiving.answer()
+        return images
+
+    monkeypatch.setattr(archiving.ecr.registry, "images", as_it_was)
+    archiving.answer()
+    assert archiving.ledger.images([archiving.image_id])[archiving.image_id].archived_at == archiving.clock.now
+    archiving.clock.advance(days=90)
     assert archiving.answer().done is Action.DELETE
 
 
