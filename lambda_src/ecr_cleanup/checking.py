@@ -13,11 +13,11 @@ from ecr_cleanup.errors import AnnouncementError, DeletionRefusedError, LedgerCo
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.image import ImageId, ImageStatus
 from ecr_cleanup.policy import Policy
-from ecr_cleanup.removal import Removal, goes_along
+from ecr_cleanup.removal import Removal, goes_along, parts_of
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from ecr_cleanup.aws.ecr import Registry
@@ -143,11 +143,15 @@ class CheckRun:
         if missing := missing_operations(policy.action):
             known = ", ".join(f"{operation} (boto3 {version})" for operation, version in sorted(missing.items()))
             return self._postpone_for_trouble(check, "sdk_too_old", f"the runtime's boto3 does not know {known}")
+        belongings = self._finder.belongings(check.image_id, evidence)
+        if waits := self._wait_for_parts(check.image_id, parts_of(belongings), policy, evidence.now):
+            return self._follow(check, evidence, waits)
+        # From here to the removal, there is not a call more than must be.
         before, evidence = evidence, self._finder.second_look(evidence)
         policy = Policy.of(self._settings, evidence.repository_tags or {})
         evidence, decision = self._decide(evidence, policy)
-        image, manifest = evidence.image, evidence.manifest
-        if decision.verdict is not Verdict.REMOVE or image is None or manifest is None:
+        image = evidence.image
+        if decision.verdict is not Verdict.REMOVE or image is None:
             return self._follow(check, evidence, decision)
         if changed := _changes(before, evidence):
             return self._postpone_for_trouble(
@@ -155,10 +159,7 @@ class CheckRun:
             )
         # What is in the archive goes for good when its time there is over.
         action = policy.action if image.status is ImageStatus.ACTIVE else Action.DELETE
-        belongings = self._finder.belongings(image.id, manifest)
         removal = Removal(image.id, action, belongings, self._facts(image, evidence, decision))
-        if waits := self._wait_for_parts(removal, policy, evidence.now):
-            return self._follow(check, evidence, waits)
         if not self._finder.count_removal(evidence.now):
             return self._follow(check, evidence, capped(evidence.now))
         record = self._finder.record(image.id)
@@ -279,12 +280,14 @@ class CheckRun:
         self._finder.forget_parents(root.repository, archived)
         return archived
 
-    def _wait_for_parts(self, removal: Removal, policy: Policy, now: datetime) -> Decision | None:
+    def _wait_for_parts(
+        self, image_id: ImageId, parts: Collection[str], policy: Policy, now: datetime
+    ) -> Decision | None:
         """Whether a part of the image was used or pulled so recently that all of it has to wait."""
-        if not removal.parts:
+        if not parts:
             return None
-        repository = removal.image_id.repository
-        records = self._ledger.images(ImageId(repository, digest) for digest in removal.parts)
+        repository = image_id.repository
+        records = self._ledger.images(ImageId(repository, digest) for digest in parts)
         waits = [
             (record.last_used_at + policy.grace_period, "within_grace_period", each.digest, "last used")
             for each, record in records.items()
@@ -292,7 +295,7 @@ class CheckRun:
         ]
         waits += [
             (pulled_at + policy.pulled_within, "pulled_recently", digest, "pulled")
-            for digest, pulled_at in self._finder.last_pulls(repository, removal.parts).items()
+            for digest, pulled_at in self._finder.last_pulls(repository, parts).items()
         ]
         until, rule, part, what = max(waits, default=(now, "", "", ""))
         if until <= now:

@@ -182,9 +182,11 @@ class Finder:
             now=now,
         )
 
-    def belongings(self, image_id: ImageId, manifest: Manifest) -> Belongings:
-        """All that belongs to an image."""
-        repository = image_id.repository
+    def belongings(self, image_id: ImageId, evidence: Evidence) -> Belongings:
+        """All that belongs to an image whose manifest was read."""
+        repository, manifest = image_id.repository, evidence.manifest
+        if manifest is None:
+            raise ManifestError(f"the manifest of {image_id} was not read")
 
         def read(digests: Collection[str]) -> dict[str, Manifest]:
             found = self._registry.manifests(ImageId(repository, digest) for digest in digests)

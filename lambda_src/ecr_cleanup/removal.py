@@ -37,7 +37,7 @@ class Removal:
     @property
     def parts(self) -> frozenset[str]:
         """The digests of all that may go with the image."""
-        return frozenset(digest for some in self.belongings.values() for digest in some) - {self.image_id.digest}
+        return parts_of(self.belongings) - {self.image_id.digest}
 
     def to_json(self) -> str:
         """As the ledger keeps it."""
@@ -49,6 +49,11 @@ class Removal:
         document = json.loads(text)
         belongings = {digest: tuple(some) for digest, some in document["belongings"].items()}
         return cls(image_id, Action(document["action"]), belongings, document["facts"])
+
+
+def parts_of(belongings: Belongings) -> frozenset[str]:
+    """The digests of all that belongs to anything."""
+    return frozenset(part for parts in belongings.values() for part in parts)
 
 
 def find_belongings(
