@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint unit test test-end-to-end test-others clean
+.PHONY: help install demo lint unit test test-end-to-end test-others soak clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,13 @@ test-others: $(STAMP)
 	@echo "Tests, all others:"
 	@$(RUN) -m pytest --ignore=tests/end_to_end --cov --cov-report=term --durations=10
 
+STEPS  ?= 100000
+INPUTS ?= 1000000
+SEED   ?= 1
+
+soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine and INPUTS of the fuzz, from SEED on
+	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED)
+
 clean: ## Remove what the targets above made
-	@rm -rf $(VENV) build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis lambda_src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,387 @@
+"""The state machine: what teams do, what goes wrong, and time."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+import ecr_cleanup.decision
+from safety.model import Image, Kind, Model, Reference, Repository, TaskDefinition
+from safety.parts import SERVICE, TASK_SET
+from safety.teams import Teams
+from safety.world import PLACES, Blow, Fate, Strike, World
+
+COMPLETE = hasattr(ecr_cleanup.decision, "may_be_pinned")
+
+# Which of those that are there: counted from the newest, and beyond the end from there again.
+which = st.integers(0, 5)
+places = st.sampled_from(PLACES)
+tags = st.sampled_from(["v1", "v2", "v3", "latest", "release-1"])
+fates = st.sampled_from([*[Fate.ON_TIME] * 6, *Fate])
+functions = st.sampled_from(["run_checks", "run_checks", "schedule_checks"])
+spellings = st.sampled_from(["tag", "tag", "digest", "both"])
+
+
+class Safety(RuleBasedStateMachine):
+    """One world. Whatever must not happen is in `world.violations`, and fails the step in which it happens."""
+
+    totals: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.world.__enter__()
+        self.model = Model(self.world)
+        self.model.complete = COMPLETE
+        self.teams = Teams(self.world, self.model)
+        self.teams.repository("team/app")
+        self.teams.repository("team/fixed", "IMMUTABLE")
+        self.teams.repository("team/mixed", "IMMUTABLE_WITH_EXCLUSION", "latest*")
+        self.world.set_environment(NEVER_USED_PULLED_WITHIN_DAYS="20")
+
+    @initialize(
+        stopping=st.booleans(),
+        old=st.booleans(),
+        delay=st.sampled_from([0, 0, 45]),
+        environment=st.fixed_dictionaries(
+            {},
+            optional={
+                "NEWEST_IMAGES": st.sampled_from(["0", "0", "2"]),
+                "MINIMUM_AGE_DAYS": st.sampled_from(["0", "3"]),
+                "GRACE_PERIOD_HOURS": st.sampled_from(["1", "48"]),
+            },
+        ),
+    )
+    def installation(self, stopping: bool, old: bool, delay: int, environment: dict[str, str]) -> None:
+        self.world.aggregator.stopping_is_recorded = stopping
+        self.world.records_old_deregistrations = old
+        self.world.scheduler.removal_delay = timedelta(seconds=delay)
+        self.world.set_environment(**environment)
+        self.world.note(f"installation: {stopping=} {old=} {delay=} {environment}")
+
+    # Choosing
+
+    def _repository(self, number: int) -> Repository:
+        repositories = list(self.model.repositories.values())
+        return repositories[number % len(repositories)]
+
+    def _image(self, number: int) -> Image | None:
+        images = [image for image in self.model.all_images() if not image.subject]
+        images.sort(key=lambda image: image.pushed_at, reverse=True)
+        return images[number % len(images)] if images else None
+
+    def _reference(self, image: Image, spelling: str, host: int) -> Reference:
+        repository = self.model.repositories[image.key.repository]
+        own = repository.tags_of(image.key.digest)
+        tag = own[host % len(own)] if own else None
+        if tag is None:
+            return Reference(repository.name, None, image.key.digest, host)
+        digest = None if spelling == "tag" else image.key.digest
+        return Reference(repository.name, None if spelling == "digest" else tag, digest, host)
+
+    def _active(self, number: int) -> TaskDefinition | None:
+        active = [definition for definition in self.model.task_definitions if definition.active]
+        return active[-1 - number % len(active)] if active else None
+
+    def _pick(self, candidates: list[Any], number: int) -> Any:
+        return candidates[-1 - number % len(candidates)] if candidates else None
+
+    # Images
+
+    @rule(repository=which, tag=tags, extra=st.booleans(), fate=fates)
+    def push(self, repository: int, tag: str, extra: bool, fate: Fate) -> None:
+        chosen = self._repository(repository)
+        more = [f"sha-{self.world.tick():x}"] if extra else []
+        self.teams.push(chosen, tag, *more, fate=fate)
+
+    @rule(repository=which, tag=tags, shared=st.none() | which, fate=fates)
+    def push_index(self, repository: int, tag: str, shared: int | None, fate: Fate) -> None:
+        image = None if shared is None else self._image(shared)
+        chosen = self._repository(repository)
+        digests = [*image.children[:1]] if image and image.key.repository == chosen.name else []
+        self.teams.push_index(chosen, tag, shared=digests, platforms=1 + repository % 2, fate=fate)
+
+    @rule(image=which, tag=tags, fate=fates)
+    def retag(self, image: int, tag: str, fate: Fate) -> None:
+        chosen = self._image(image)
+        if chosen and chosen.kind is not Kind.ARTIFACT and not chosen.archived_at:
+            self.teams.retag(chosen, tag, fate=fate)
+
+    @rule(image=which, by_tag=st.booleans(), twice=st.booleans())
+    def sign(self, image: int, by_tag: bool, twice: bool) -> None:
+        chosen = self._image(image)
+        if chosen:
+            signature = self.teams.sign(chosen, by_tag=by_tag)
+            if twice:
+                self.teams.sign(signature)
+
+    @rule(repository=which)
+    def push_artifact(self, repository: int) -> None:
+        self.teams.push_artifact(self._repository(repository), f"chart-{self.world.tick()}")
+
+    @rule(image=which)
+    def pull(self, image: int) -> None:
+        chosen = self._image(image)
+        if chosen:
+            self.teams.pull(chosen)
+
+    # Task definitions, services and others
+
+    @rule(place=places, image=which, spelling=spellings, second=st.none() | which, fate=fates, large=st.just(False))
+    def register(self, place: Any, image: int, spelling: str, second: int | None, fate: Fate, large: bool) -> None:
+        chosen = self._image(image)
+        other = None if second is None else self._image(second)
+        images = [each for each in (chosen, other) if each]
+        if images:
+            references = [self._reference(each, spelling, image + number) for number, each in enumerate(images)]
+            self.teams.register(place, *references, family=f"app{image % 2}", fate=fate, large=large)
+
+    @rule(definition=which, fate=fates)
+    def deregister(self, definition: int, fate: Fate) -> None:
+        chosen = self._active(definition)
+        if chosen:
+            self.teams.deregister(chosen, fate=fate)
+
+    @rule(repository=which, tag=tags, place=places, fate=fates, digest=st.booleans())
+    def release(self, repository: int, tag: str, place: Any, fate: Fate, digest: bool) -> None:
+        """What a pipeline does: push, register, deploy, deregister the revision before."""
+        image = self.teams.push(self._repository(repository), tag, f"sha-{self.world.tick():x}")
+        self.world.advance(timedelta(minutes=2))
+        reference = self._reference(image, "digest" if digest else "tag", 0)
+        old = self._active(0)
+        new = self.teams.register(place, reference, family="web")
+        runner = self._pick([each for each in self.model.runners if each.place == place], 0)
+        if runner:
+            self.teams.update(runner, new)
+        if old:
+            self.teams.deregister(old, fate=fate)
+
+    @rule(definition=which, kind=st.sampled_from([SERVICE, SERVICE, TASK_SET]))
+    def deploy(self, definition: int, kind: str) -> None:
+        chosen = self._active(definition)
+        if chosen:
+            self.teams.deploy(chosen, kind)
+
+    @rule(runner=which, definition=which)
+    def update(self, runner: int, definition: int) -> None:
+        chosen = self._pick(self.model.runners, runner)
+        new = self._pick(
+            [each for each in self.model.task_definitions if each.active and chosen and each.place == chosen.place],
+            definition,
+        )
+        if new:
+            self.teams.update(chosen, new)
+
+    @rule(runner=which)
+    def stop(self, runner: int) -> None:
+        chosen = self._pick(self.model.runners, runner)
+        if chosen:
+            self.teams.stop(chosen)
+
+    @rule(
+        place=places,
+        image=which,
+        spelling=spellings,
+        kind=st.sampled_from(["AWS::AppRunner::Service", "AWS::SageMaker::Model", "AWS::CodeBuild::Project"]),
+    )
+    def consume(self, place: Any, image: int, spelling: str, kind: str) -> None:
+        chosen = self._image(image)
+        if chosen:
+            self.teams.consume(place, kind, self._reference(chosen, spelling, image))
+
+    @rule(consumer=which)
+    def end(self, consumer: int) -> None:
+        chosen = self._pick(self.model.consumers, consumer)
+        if chosen:
+            self.teams.end(chosen)
+
+    # Owners
+
+    @rule(repository=which, opted_in=st.sampled_from([True, True, False]))
+    def opt(self, repository: int, opted_in: bool) -> None:
+        self.teams.opt(self._repository(repository), opted_in=opted_in)
+
+    @rule(
+        repository=which,
+        setting=st.sampled_from(
+            [
+                ("grace-hours", "72"),
+                ("keep-newest", "3"),
+                ("keep-newest", "0"),
+                ("protect", "v1 release-@"),
+                ("action", "report"),
+                ("tags-move", "sometimes"),
+                ("keep-newest", "nonsense"),
+            ]
+        ),
+        back=st.booleans(),
+    )
+    def set_tag(self, repository: int, setting: tuple[str, str], back: bool) -> None:
+        if COMPLETE:
+            self.teams.set_tag(self._repository(repository), setting[0], None if back else setting[1])
+
+    @rule(repository=which)
+    def declare_that_tags_never_move(self, repository: int) -> None:
+        chosen = self._repository(repository)
+        if COMPLETE and not chosen.moved:
+            self.teams.set_tag(chosen, "tags-move", "never")
+
+    @rule(
+        setting=st.sampled_from(
+            [
+                ("ACTION", "delete"),
+                ("ACTION", "report"),
+                ("GRACE_PERIOD_HOURS", "24"),
+                ("NEWEST_IMAGES", "0"),
+                ("NEWEST_IMAGES", "1"),
+                ("PROTECTED_TAG_PATTERNS", "release-*"),
+                ("REMOVALS_PER_DAY", "2"),
+                ("REMOVALS_PER_DAY", "500"),
+                ("PULLED_WITHIN_HOURS", "100"),
+                ("MINIMUM_AGE_DAYS", "1"),
+            ]
+        )
+    )
+    def change_setting(self, setting: tuple[str, str]) -> None:
+        self.world.note(f"{setting[0]} = {setting[1]}")
+        self.world.set_environment(**{setting[0]: setting[1]})
+
+    # Time
+
+    @rule(minutes=st.sampled_from([1, 5, 30, 59]))
+    def minutes_go_by(self, minutes: int) -> None:
+        self.world.advance(timedelta(minutes=minutes))
+
+    @rule(hours=st.sampled_from([2, 23, 24, 25, 49]))
+    def hours_go_by(self, hours: int) -> None:
+        self.world.advance(timedelta(hours=hours))
+
+    @rule(days=st.sampled_from([3, 8, 15, 22]))
+    def days_go_by(self, days: int) -> None:
+        self.world.advance(timedelta(days=days))
+
+    @rule(hours=st.sampled_from([1, 25, 200]))
+    def sweep(self, hours: int) -> None:
+        """Ask about every image, as the sweep will do daily."""
+        for image in self.model.all_images():
+            self.world.put_check(str(image.key))
+        self.world.advance(timedelta(hours=hours))
+
+    # What goes wrong
+
+    @rule(
+        function=functions, call=st.integers(1, 30), blow=st.sampled_from([b for b in Blow if b is not Blow.MEANWHILE])
+    )
+    def strike(self, function: str, call: int, blow: Blow) -> None:
+        self.world.note(f"at its call {call}, {function}: {blow.value}")
+        self.world.strikes.append(Strike(function, call, blow))
+
+    @rule(
+        call=st.integers(3, 40),
+        what=st.sampled_from(["register", "told", "retag", "opt out", "pull", "deregister"]),
+        image=which,
+    )
+    def meanwhile(self, call: int, what: str, image: int) -> None:
+        """Something happens while checks are being answered."""
+
+        def happen() -> None:
+            self.world.note(f"MEANWHILE {what}:")
+            chosen = self._image(image)
+            if chosen is None:
+                return
+            if what in ("register", "told"):
+                reference = self._reference(chosen, "tag", image)
+                self.teams.register(PLACES[0], reference, fate=Fate.LATE)
+                if what == "told":
+                    self.world.deliver_events()
+            elif what == "retag":
+                self.retag(image, "v2", Fate.ON_TIME)
+            elif what == "opt out":
+                self.teams.opt(self.model.repositories[chosen.key.repository], opted_in=False)
+            elif what == "pull":
+                self.teams.pull(chosen)
+            elif what == "deregister":
+                self.deregister(image, Fate.ON_TIME)
+                self.world.deliver_events()
+
+        self.world.strikes.append(Strike("run_checks", call, Blow.MEANWHILE, happen))
+
+    @rule(
+        service=st.sampled_from(["config", "dynamodb", "ecr", "events", "scheduler"]),
+        blow=st.sampled_from([Blow.THROTTLE, Blow.FAIL, Blow.REFUSE]),
+        hours=st.sampled_from([1, 7, 50]),
+    )
+    def break_service(self, service: str, blow: Blow, hours: int) -> None:
+        self.world.note(f"{service}: {blow.value} for {hours} hours")
+        self.world.outages[service] = (blow, self.world.now + timedelta(hours=hours))
+
+    @rule()
+    def mend_services(self) -> None:
+        self.world.outages.clear()
+
+    @rule(place=places, hidden=st.booleans())
+    def fail_source(self, place: Any, hidden: bool) -> None:
+        self.world.note(f"the source {place.account} {'is hidden' if hidden else 'fails'}")
+        if hidden:
+            self.world.aggregator.hidden.add(place)
+        else:
+            self.world.aggregator.failed.setdefault(place, self.world.now)
+
+    @rule()
+    def heal_sources(self) -> None:
+        self.world.note("the sources heal")
+        self.world.aggregator.failed.clear()
+        self.world.aggregator.hidden.clear()
+
+    @rule(place=places, minutes=st.sampled_from([0, 3, 50, 600, 3000]))
+    def lag(self, place: Any, minutes: int) -> None:
+        self.world.note(f"the recording of {place.account} lags {minutes} minutes")
+        self.world.aggregator.lag[place] = timedelta(minutes=minutes)
+
+    @rule(place=places)
+    def stop_recorder(self, place: Any) -> None:
+        self.teams.stop_recorder(place)
+
+    @rule(place=places)
+    def start_recorder(self, place: Any) -> None:
+        self.teams.start_recorder(place)
+
+    @rule()
+    def redrive(self) -> None:
+        self.world.events.redrive(self.world.now)
+        self.world.checks.redrive(self.world.now)
+
+    @rule(minutes=st.sampled_from([1, 15]))
+    def hurry(self, minutes: int) -> None:
+        """Functions have this much time, all the same how much they have to do."""
+        self.world.time_left = timedelta(minutes=minutes)
+
+    # What must not happen
+
+    @invariant()
+    def nothing_used_was_removed(self) -> None:
+        Safety.totals["steps"] += 1
+        self.model.observe_removals()
+        self.complain()
+
+    def complain(self) -> None:
+        if self.world.violations:
+            story = "\n".join(self.world.journal)
+            said = "\n".join(self.world.violations[:5])
+            raise AssertionError(f"{len(self.world.violations)} violations:\n{said}\n\nWhat happened:\n{story}")
+
+    def teardown(self) -> None:
+        try:
+            # A step that raised has said enough.
+            if sys.exc_info()[0] is None:
+                self.teams.finish()
+                self.complain()
+        finally:
+            self.world.__exit__()
+            Safety.totals.update(self.world.counts)
+            Safety.totals.update({f"excused: {excuse.name}": n for excuse, n in self.model.excused.items()})
