@@ -413,11 +413,12 @@ class Model:
         return len(newer) < count
 
     def _may_be_a_part(self, image: Image, repository: Repository) -> bool:
+        if not repository.tags_of(image.key.digest):
+            return True
         if image.kind is Kind.INDEX:
             return False
         indexes = [each.pushed_at for each in repository.images.values() if each.kind is Kind.INDEX]
-        followed = any(timedelta() <= pushed_at - image.pushed_at <= _LAPSE for pushed_at in indexes)
-        return followed or not repository.tags_of(image.key.digest)
+        return any(timedelta() <= pushed_at - image.pushed_at <= _LAPSE for pushed_at in indexes)
 
     def pulled_within(self, repository: Repository) -> timedelta:
         hours = self.world.environment["PULLED_WITHIN_HOURS"]

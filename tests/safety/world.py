@@ -76,7 +76,7 @@ class Blow(Enum):
 
 @dataclass
 class Strike:
-    """A blow at the n-th call of a function's next run. `action` is what happens meanwhile."""
+    """A blow at the n-th call of a function from now, in whichever run that is. `action` is what happens meanwhile."""
 
     function: str
     call: int
@@ -92,6 +92,8 @@ class Run:
     calls: int = 0
     troubled: bool = False
     answers: list[dict[str, Any]] = field(default_factory=list)
+    strike: Strike | None = None
+    """What befalls its present call."""
     last_look: int = -1
     """The number of the last call that read the registrations from the ledger."""
 
@@ -319,7 +321,6 @@ class World:
                 response = module.handler(event, Context(int(self.time_left.total_seconds() * 1000)))
         except Killed:
             self.note(f"{function} dies at its call {run.calls}")
-            self.counts["functions killed"] += 1
             self._cold()
             return
         except Exception as error:
@@ -330,7 +331,6 @@ class World:
             return
         finally:
             self.run = outer
-            self.strikes = [strike for strike in self.strikes if strike.function != function]
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         self.moment += 1
         for number, message in enumerate(messages):
@@ -353,7 +353,7 @@ class World:
         run.calls += 1
         self.tick()
         self._move_to(self.now + _CALL)
-        strike = self._strike(run)
+        strike = run.strike = self._strike(run)
         if strike and strike.blow is Blow.MEANWHILE and strike.action:
             self.run = None
             try:
@@ -367,7 +367,6 @@ class World:
         blow = outage if outage and self.now < until else strike.blow if strike else None
         if blow in (Blow.THROTTLE, Blow.FAIL, Blow.REFUSE):
             run.troubled = True
-            self.counts["calls refused"] += 1
             raise RefusedError(blow.value, "Switched on as a fault", 500 if blow is Blow.FAIL else 400)
         if service == "ecr" and operation in REMOVING:
             self._authorize(params["repositoryName"])
@@ -382,13 +381,12 @@ class World:
             return
         if service == "ecr" and operation in REMOVING:
             self.on_removal()
-        strike = self._strike(run)
+        strike = run.strike
         if strike and strike.blow is Blow.KILL_AFTER:
             run.troubled = True
             raise Killed
         if strike and strike.blow is Blow.LOSE_ANSWER:
             run.troubled = True
-            self.counts["answers lost"] += 1
             raise RefusedError(Blow.FAIL.value, "The answer is lost", 500)
 
     def answered(self, line: Mapping[str, Any]) -> None:
@@ -403,7 +401,14 @@ class World:
             self.note(f"verdict {line['verdict']} ({line['rule']}) on {what}{users}")
 
     def _strike(self, run: Run) -> Strike | None:
-        return next((each for each in self.strikes if (each.function, each.call) == (run.function, run.calls)), None)
+        for strike in self.strikes:
+            if strike.function == run.function:
+                strike.call -= 1
+        due = next((each for each in self.strikes if each.call <= 0), None)
+        if due:
+            self.strikes.remove(due)
+            self.counts[f"struck: {due.blow.name}"] += 1
+        return due
 
     def _authorize(self, repository: str) -> None:
         """The condition on the role's permission to remove, and the action, without which there is no permission."""
