@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint unit test test-end-to-end test-others soak clean
+.PHONY: help install demo lint unit test test-end-to-end test-others soak mutation clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ SEED   ?= 1
 
 soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine and INPUTS of the fuzz, from SEED on
 	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED)
+
+mutation: $(STAMP) ## How many small changes to the code that decides the tests notice (half an hour)
+	@cd tests && ../$(RUN) -m mutation
 
 clean: ## Remove what the targets above made
 	@rm -rf $(VENV) build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis lambda_src/*.egg-info

@@ -161,7 +161,7 @@ def aws_error(code: str = "ThrottlingException") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "Something")
 
 
-def raises(error: Exception) -> Callable[..., Any]:
+def raises(error: BaseException) -> Callable[..., Any]:
     def call(*_: object, **__: object) -> None:
         raise error
 

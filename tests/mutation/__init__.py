@@ -1,0 +1,1 @@
+"""Takes things out of the code, one at a time, to see whether the tests notice."""
