@@ -227,3 +227,11 @@ def test_a_count_collapses_when_three_and_more_than_half_are_missing(
     collapsed: bool,
 ) -> None:
     assert has_collapsed(read, expected) is collapsed
+
+
+def test_verdicts_are_called_as_saved_queries_and_alarms_know_them() -> None:
+    assert [verdict.value for verdict in Verdict] == ["remove", "keep", "postpone", "gone"]
+
+
+def test_what_is_asked_is_a_question() -> None:
+    assert all(question.value.endswith("?") for question in Question)
