@@ -39,10 +39,12 @@ test: lint ## Everything: lint, unit, integration, compliance and end to end (ab
 test-end-to-end: $(STAMP)
 	@echo "Tests, end to end:"
 	@$(RUN) -m pytest tests/end_to_end --durations=10
+	@echo "Tests, safety:"
+	@$(RUN) -m pytest tests/safety --durations=3
 
 test-others: $(STAMP)
 	@echo "Tests, all others:"
-	@$(RUN) -m pytest --ignore=tests/end_to_end --cov --cov-report=term --durations=10
+	@$(RUN) -m pytest --ignore=tests/end_to_end --ignore=tests/safety --cov --cov-report=term --durations=10
 
 STEPS  ?= 100000
 INPUTS ?= 1000000
