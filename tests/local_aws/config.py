@@ -106,6 +106,10 @@ class Config:
         arn, _ = self._resources.pop((account, region, resource_type, name))
         self._record(account, region, resource_type, arn, name, arn, None)
 
+    def record_service(self, account: str, region: str, arn: str) -> None:
+        """Record a service of ECS that changed by itself."""
+        self._record_service(account, region, arn)
+
     def stop_recording(self, account: str, region: str) -> None:
         """Stop an account's recorders as its own administrator would."""
         backend = config_backends[account][region]
