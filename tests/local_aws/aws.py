@@ -9,10 +9,12 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
 from local_aws import ecr
+from local_aws.batch import JobDefinitions
 from local_aws.behaviour import Behaviour, Faults
 from local_aws.config import Config
 from local_aws.dynamodb import make_transactions_cheap
 from local_aws.ecs import CloudTrail
+from local_aws.ecs_daemons import Daemons
 from local_aws.ecs_tasks import FailedPull, Tasks
 from local_aws.eventbridge import EventBridge
 from local_aws.functions import Functions, Invocation
@@ -67,6 +69,9 @@ class LocalAws:
         self._cloudtrail = CloudTrail(self._world, events)
         self._config = Config(self._world, events)
         self._tasks = Tasks(self._world, self._config.record_service)
+        events.run_task = self._scheduler.run_task = self._tasks.run_for_target
+        Daemons(self._world, self._tasks)
+        JobDefinitions(self._world)
         gate = Gate(self._world)
         gate.observers += [self._config.observe, self._cloudtrail.observe]
         gate.kill_function = self._functions.kill

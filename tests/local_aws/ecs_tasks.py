@@ -15,24 +15,32 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 from moto.core.responses import ActionResult
-from moto.ecs.exceptions import ClusterNotFoundException, EcsClientException, InvalidParameterException
+from moto.ecs.exceptions import (
+    ClusterNotFoundException,
+    EcsClientException,
+    InvalidParameterException,
+    TaskDefinitionNotFoundException,
+)
+from moto.ecs.models import ecs_backends
 from moto.ecs.responses import EC2ContainerServiceResponse
 
 from local_aws import ecr
 from local_aws.paging import PageError, page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from moto.ecs.models import EC2ContainerServiceBackend, Service, TaskDefinition
 
     from local_aws.clock import Item
     from local_aws.world import World
+
+T = TypeVar("T")
 
 _REGISTRY = re.compile(
     r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)"
@@ -147,7 +155,7 @@ class Deployment:
         return timedelta(minutes=self.configuration.get("bakeTimeInMinutes", 0))
 
 
-@dataclass
+@dataclass(eq=False)
 class Task:
     """A task, from its creation until an hour after it stopped."""
 
@@ -199,14 +207,19 @@ class Task:
 
 @dataclass(eq=False)
 class RunningService:
-    """A service that runs tasks. `current` is the revision that it last settled on."""
+    """A service (or a daemon, by `kind`) that runs tasks. `current` is the revision that it last settled on.
+
+    `service` is moto's, or has its attributes, as `backend` has; the answers about it are put there.
+    """
 
     service: Service
     backend: EC2ContainerServiceBackend
     deployment: Deployment
+    kind: str = "service"
     current: Revision | None = None
     failures: int = 0
     retry: Item | None = None
+    live: list[Task] = field(default_factory=list)
 
     @property
     def desired_count(self) -> int:
@@ -237,17 +250,18 @@ class Tasks:
         patches.wrap(response, "delete_service", self._delete_service)
         patches.wrap(response, "delete_cluster", self._delete_cluster)
         patches.wrap(response, "describe_services", self._describe_services)
-        patches.set(response, "describe_service_revisions", self._handler(self._describe_revisions))
-        patches.set(response, "describe_service_deployments", self._handler(self._describe_deployments))
-        patches.set(response, "stop_service_deployment", self._handler(self._stop_deployment))
-        patches.set(response, "run_task", self._handler(self._run_task))
-        patches.set(response, "start_task", self._handler(_start_task))
-        patches.set(response, "stop_task", self._handler(self._stop_task))
-        patches.set(response, "list_tasks", self._handler(self._list_tasks))
-        patches.set(response, "describe_tasks", self._handler(self._describe_tasks))
-        patches.set(response, "list_services", self._handler(_list_services))
-        patches.set(response, "list_clusters", self._handler(_list_clusters))
-        patches.set(response, "list_task_definitions", self._handler(_list_task_definitions))
+        patches.wrap(response, "describe_clusters", self._describe_clusters)
+        patches.set(response, "describe_service_revisions", self.handler(self._describe_revisions))
+        patches.set(response, "describe_service_deployments", self.handler(self._describe_deployments))
+        patches.set(response, "stop_service_deployment", self.handler(self._stop_deployment))
+        patches.set(response, "run_task", self.handler(self._run_task))
+        patches.set(response, "start_task", self.handler(_start_task))
+        patches.set(response, "stop_task", self.handler(self._stop_task))
+        patches.set(response, "list_tasks", self.handler(self._list_tasks))
+        patches.set(response, "describe_tasks", self.handler(self._describe_tasks))
+        patches.set(response, "list_services", self.handler(_list_services))
+        patches.set(response, "list_clusters", self.handler(_list_clusters))
+        patches.set(response, "list_task_definitions", self.handler(_list_task_definitions))
 
     # For tests
 
@@ -268,8 +282,35 @@ class Tasks:
                     ended.append(each.arn)
             for owner in {self._tasks[arn].service for arn in ended}:
                 if owner:
-                    self._reconcile(owner)
+                    self.reconcile(owner)
         return ended
+
+    # For targets of rules and schedules
+
+    def run_for_target(self, cluster_arn: str, definition_name: str, count: int, started_by: str) -> str | None:
+        """Run tasks for a rule or a schedule; why that is not possible, or None."""
+        _, _, _, region, account, _ = cluster_arn.split(":", 5)
+        backend = ecs_backends[account][region]
+        with self._world.lock:
+            try:
+                cluster = backend._get_cluster(cluster_arn)
+                definition = backend.describe_task_definition(definition_name)
+            except (ClusterNotFoundException, TaskDefinitionNotFoundException) as error:
+                return str(error)
+            if cluster.status != "ACTIVE" or definition.status != "ACTIVE":
+                return "The cluster or the task definition is inactive."
+            for _ in range(count):
+                self._start(
+                    definition,
+                    cluster.arn,
+                    images=images_of(definition.container_definitions),
+                    revision=None,
+                    service=None,
+                    group=f"family:{definition.family}",
+                    started_by=started_by,
+                    launch_type="EC2",
+                )
+        return None
 
     def roll_back(self, account: str, region: str, service: str, reason: str = "Rolled back.") -> None:
         """Let a service's deployment in progress go back to where it came from."""
@@ -293,14 +334,22 @@ class Tasks:
             configuration = request._get_param("deploymentConfiguration") or {}
             service.deployment_configuration = configuration  # type: ignore[attr-defined]
             backend = request.ecs_backend
-            deployment = self._new_deployment(service, backend, [], configuration)
-            running = RunningService(service, backend, deployment)
-            self._services[service.arn] = running
-            self._index(running, deployment)
-            self._reconcile(running)
+            deployment = self.new_deployment(service, backend, [], configuration)
+            self.begin(RunningService(service, backend, deployment))
             return result
 
         return create_service
+
+    def begin(self, running: RunningService) -> None:
+        """Let a service or daemon run its tasks from now on."""
+        self._services[running.service.arn] = running
+        self._index(running, running.deployment)
+        self.reconcile(running)
+
+    def end(self, running: RunningService) -> None:
+        """Stop the tasks of a service or daemon that is not ACTIVE any more."""
+        self._cancel(running)
+        self.reconcile(running)
 
     def _update_service(self, original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
         def update_service(request: EC2ContainerServiceResponse) -> ActionResult:
@@ -316,8 +365,8 @@ class Tasks:
                 request._get_param(each) is not None for each in _DEPLOYED
             )
             if changed or request._get_param("forceNewDeployment"):
-                self._deploy(running, getattr(service, "deployment_configuration", {}))
-            self._reconcile(running)
+                self.deploy(running, getattr(service, "deployment_configuration", {}))
+            self.reconcile(running)
             return result
 
         return update_service
@@ -328,8 +377,7 @@ class Tasks:
             service: Service = cast("dict[str, Any]", result.result)["service"]
             running = self._services.get(service.arn)
             if running is not None and running.service is service:
-                self._cancel(running)
-                self._reconcile(running)
+                self.end(running)
             return result
 
         return delete_service
@@ -348,7 +396,7 @@ class Tasks:
 
         return delete_cluster
 
-    def _deploy(self, running: RunningService, configuration: dict[str, Any]) -> None:
+    def deploy(self, running: RunningService, configuration: dict[str, Any]) -> None:
         """Start a deployment, in place of the one in progress if there is one."""
         old = running.deployment
         self._cancel(running)
@@ -358,7 +406,9 @@ class Tasks:
         sources = {each.arn: each for each in candidates if each and (each is settled or each.arn in with_tasks)}
         if old.is_in_progress:
             old.status, old.finished_at = "STOPPED", self._world.clock.now()
-        deployment = self._new_deployment(running.service, running.backend, list(sources.values()), configuration)
+        deployment = self.new_deployment(
+            running.service, running.backend, list(sources.values()), configuration, running.kind
+        )
         previous = settled or old.target
         is_same = previous.definition.arn == deployment.target.definition.arn
         if is_same and not self._world.behaviour.forced_deployment_resolves_anew:
@@ -370,24 +420,26 @@ class Tasks:
         running.failures = 0
         self._index(running, deployment)
 
-    def _new_deployment(
+    def new_deployment(
         self,
         service: Service,
         backend: EC2ContainerServiceBackend,
         sources: list[Revision],
         configuration: dict[str, Any],
+        kind: str = "service",
     ) -> Deployment:
+        """A deployment of what the service is now, not yet begun."""
         now = self._world.clock.now()
         definition = backend.describe_task_definition(str(service.task_definition))
-        prefix = service.arn.partition(":service/")[0]
+        prefix = service.arn.rpartition(":")[0]
         path = f"{service.cluster_name}/{service.name}"
         target = Revision(
-            f"{prefix}:service-revision/{path}/{secrets.randbelow(10**19):019d}",
+            f"{prefix}:{kind}-revision/{path}/{secrets.randbelow(10**19):019d}",
             definition,
             images_of(definition.container_definitions),
             now,
         )
-        arn = f"{prefix}:service-deployment/{path}/{secrets.token_urlsafe(15)}"
+        arn = f"{prefix}:{kind}-deployment/{path}/{secrets.token_urlsafe(15)}"
         return Deployment(arn, target, sources, configuration, now, now)
 
     def _index(self, running: RunningService, deployment: Deployment) -> None:
@@ -400,7 +452,7 @@ class Tasks:
                 item.cancel()
         running.retry = None
 
-    def _reconcile(self, running: RunningService) -> None:
+    def reconcile(self, running: RunningService) -> None:
         """Start and stop tasks until there are as many as wanted, and let the deployment go on."""
         self._purge()
         self._advance(running)
@@ -456,7 +508,7 @@ class Tasks:
             def end() -> None:
                 with self._world.lock:
                     self._finish(running, "SUCCESSFUL", deployment.target)
-                    self._reconcile(running)
+                    self.reconcile(running)
 
             deployment.bake = self._world.agenda.after(deployment.bake_time, end)
             return
@@ -480,9 +532,10 @@ class Tasks:
         deployment.rollback = {"reason": reason, "startedAt": now, "serviceRevisionArn": source.arn}
         running.service.task_definition = source.definition.arn
         running.failures = 0
-        self._reconcile(running)
+        self.reconcile(running)
         service = running.service
-        self._on_change(running.backend.account_id, running.backend.region_name, service.arn)
+        if running.kind == "service":
+            self._on_change(running.backend.account_id, running.backend.region_name, service.arn)
 
     def _show(self, running: RunningService) -> None:
         """Put what goes on into moto's service, and its cluster, from which answers are made."""
@@ -500,12 +553,6 @@ class Tasks:
         arns = dict.fromkeys([*wanted, *(cast("Revision", task.revision).arn for task in live)])
         service.current_service_revisions = [{"arn": arn, **_counts(arn, wanted, live)} for arn in arns]
         service.deployments = self._classic_deployments(running, live)
-        clusters = running.backend.clusters.values()
-        for cluster in clusters:
-            if cluster.arn == service.cluster_arn:
-                of_cluster = [task for task in self._live() if task.cluster_arn == cluster.arn]
-                cluster.running_tasks_count = sum(task.last_status == _RUNNING for task in of_cluster)
-                cluster.pending_tasks_count = len(of_cluster) - cluster.running_tasks_count
 
     def _classic_deployments(self, running: RunningService, live: list[Task]) -> list[dict[str, Any]]:
         deployment = running.deployment
@@ -537,11 +584,9 @@ class Tasks:
 
     def _live(self, running: RunningService | None = None) -> list[Task]:
         """The tasks that are to run, of a service or of all."""
-        return [
-            task
-            for task in self._tasks.values()
-            if task.desired_status == _RUNNING and (running is None or task.service is running)
-        ]
+        if running is not None:
+            return list(running.live)
+        return [task for task in self._tasks.values() if task.desired_status == _RUNNING]
 
     def _purge(self) -> None:
         oldest = self._world.clock.now() - _SHOWN_AFTER_STOP
@@ -556,7 +601,7 @@ class Tasks:
             images=revision.images,
             revision=revision,
             service=running,
-            group=f"service:{running.service.name}",
+            group=f"{running.kind}:{running.service.name}",
             started_by=f"ecs-svc/{revision.arn.rpartition('/')[2]}",
             launch_type=running.service.launch_type or "EC2",
         )
@@ -577,6 +622,8 @@ class Tasks:
             for image in task.images
         ]
         self._tasks[arn] = task
+        if task.service:
+            task.service.live.append(task)
         self._world.agenda.after(self._world.behaviour.task_start_delay, lambda: self._run(task))
         return task
 
@@ -603,7 +650,7 @@ class Tasks:
                 if running:
                     running.failures = 0
             if running:
-                self._reconcile(running)
+                self.reconcile(running)
 
     def _pull(self, reference: str, architecture: str) -> tuple[str, str]:
         """The digest that was pulled, and the one that ECS shows."""
@@ -651,9 +698,11 @@ class Tasks:
     def _retry(self, running: RunningService) -> None:
         with self._world.lock:
             running.retry = None
-            self._reconcile(running)
+            self.reconcile(running)
 
     def _stop(self, task: Task, code: str, reason: str) -> None:
+        if task.service:
+            task.service.live.remove(task)
         task.last_status = task.desired_status = _STOPPED
         task.stopped_at = self._world.clock.now()
         task.stop_code, task.stopped_reason = code, reason
@@ -662,9 +711,11 @@ class Tasks:
 
     # Requests
 
-    def _handler(
+    def handler(
         self, handler: Callable[[EC2ContainerServiceResponse], dict[str, Any]]
     ) -> Callable[[EC2ContainerServiceResponse], ActionResult]:
+        """A method of moto's response class from one that gives the members of the answer."""
+
         def handle(request: EC2ContainerServiceResponse) -> ActionResult:
             self._purge()
             try:
@@ -678,26 +729,36 @@ class Tasks:
     def _describe_services(self, original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
         def describe_services(request: EC2ContainerServiceResponse) -> ActionResult:
             _active_cluster(request)
-            _limited(request, "services", _MAX_SERVICES)
+            names = {name.rpartition("/")[2] for name in _limited(request, "services", _MAX_SERVICES)}
             for running in self._services.values():
-                if running.backend is request.ecs_backend:
+                if running.backend is request.ecs_backend and running.service.name in names:
                     self._show(running)
             return original(request)
 
         return describe_services
 
+    def _describe_clusters(self, original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
+        def describe_clusters(request: EC2ContainerServiceResponse) -> ActionResult:
+            for cluster in request.ecs_backend.clusters.values():
+                states = [task.last_status for task in self._live() if task.cluster_arn == cluster.arn]
+                cluster.running_tasks_count = states.count(_RUNNING)
+                cluster.pending_tasks_count = len(states) - cluster.running_tasks_count
+                cluster.active_services_count = sum(
+                    each.status == "ACTIVE" and each.cluster_arn == cluster.arn
+                    for each in request.ecs_backend.services.values()
+                )
+            return original(request)
+
+        return describe_clusters
+
     def _describe_revisions(self, request: EC2ContainerServiceResponse) -> dict[str, Any]:
         unresolved = self._world.behaviour.shows_unresolved_images
-        found, failures = [], []
-        for arn in _limited(request, "serviceRevisionArns", _MAX_ARNS):
-            known = self._revisions.get(arn)
-            if known is None or not _is_of_request(arn, request):
-                failures.append({"arn": arn, "reason": "MISSING"})
-                continue
-            revision, running = known
+        known, failures = self.revisions_of(request, "serviceRevisionArns", "service")
+        found = []
+        for revision, running in known:
             found.append(
                 {
-                    "serviceRevisionArn": arn,
+                    "serviceRevisionArn": revision.arn,
                     "serviceArn": running.service.arn,
                     "clusterArn": running.service.cluster_arn,
                     "taskDefinition": revision.definition.arn,
@@ -710,14 +771,30 @@ class Tasks:
         return {"serviceRevisions": found, "failures": failures}
 
     def _describe_deployments(self, request: EC2ContainerServiceResponse) -> dict[str, Any]:
-        found, failures = [], []
-        for arn in _limited(request, "serviceDeploymentArns", _MAX_ARNS):
-            known = self._deployments.get(arn)
-            if known is None or not _is_of_request(arn, request):
-                failures.append({"arn": arn, "reason": "MISSING"})
-                continue
-            found.append(self._describe_deployment(*known))
-        return {"serviceDeployments": found, "failures": failures}
+        known, failures = self.deployments_of(request, "serviceDeploymentArns", "service")
+        return {"serviceDeployments": [self._describe_deployment(*each) for each in known], "failures": failures}
+
+    def revisions_of(
+        self, request: EC2ContainerServiceResponse, member: str, kind: str
+    ) -> tuple[list[tuple[Revision, RunningService]], list[dict[str, str]]]:
+        """The revisions that a request asks about, and its failures."""
+        return _known(request, member, {arn: each for arn, each in self._revisions.items() if each[1].kind == kind})
+
+    def deployments_of(
+        self, request: EC2ContainerServiceResponse, member: str, kind: str
+    ) -> tuple[list[tuple[Deployment, RunningService]], list[dict[str, str]]]:
+        """The deployments that a request asks about, and its failures."""
+        return _known(request, member, {arn: each for arn, each in self._deployments.items() if each[1].kind == kind})
+
+    def counts(self, running: RunningService, revision: Revision) -> tuple[int, int]:
+        """How many tasks of a revision run, and how many are to run and do not yet."""
+        counted = _counts(revision.arn, {}, self._live(running))
+        return counted["runningTaskCount"], counted["pendingTaskCount"]
+
+    def show(self, running: RunningService) -> Any:
+        """The service of a RunningService, with what goes on now."""
+        self._show(running)
+        return running.service
 
     def _describe_deployment(self, deployment: Deployment, running: RunningService) -> dict[str, Any]:
         live = self._live(running)
@@ -795,7 +872,7 @@ class Tasks:
         if task.desired_status == _RUNNING:
             self._stop(task, "UserInitiated", str(request._get_param("reason") or "Task stopped by user"))
             if task.service:
-                self._reconcile(task.service)
+                self.reconcile(task.service)
         return {"task": task.describe()}
 
     def _named(self, name: str, cluster_arn: str) -> Task | None:
@@ -825,7 +902,7 @@ class Tasks:
                 "family": task.definition.family,
                 "startedBy": task.started_by,
                 "launchType": task.launch_type,
-                "serviceName": task.service.service.name if task.service else None,
+                "serviceName": task.group.partition("service:")[2] if task.service else None,
             }
             return all(value in (None, has[name]) for name, value in wanted.items())
 
@@ -879,6 +956,18 @@ def page_of(
         maximum=_PAGE,
         scope=scope,
     )
+
+
+def _known(
+    request: EC2ContainerServiceResponse, member: str, entries: Mapping[str, T]
+) -> tuple[list[T], list[dict[str, str]]]:
+    found, failures = [], []
+    for arn in _limited(request, member, _MAX_ARNS):
+        if arn in entries and _is_of_request(arn, request):
+            found.append(entries[arn])
+        else:
+            failures.append({"arn": arn, "reason": "MISSING"})
+    return found, failures
 
 
 def _start_task(_: EC2ContainerServiceResponse) -> dict[str, Any]:

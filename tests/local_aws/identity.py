@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -290,7 +290,12 @@ class Identity:
                 raise STSValidationError(
                     "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
                 )
-            return original(request)
+            result = original(request)
+            key = result.result["Credentials"].access_key_id
+            if caller and caller.function:
+                # What a function does under another role is still done by the function.
+                self._principals[key] = replace(self._principals[key], function=caller.function)
+            return result
 
         return assume_role
 

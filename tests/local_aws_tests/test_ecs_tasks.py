@@ -333,6 +333,16 @@ def test_forced_deployment(aws: LocalAws, workload: Workload, anew: bool) -> Non
     assert workload.digests() == [new if anew else old]
 
 
+def test_cluster_counts_its_tasks_and_services(aws: LocalAws, workload: Workload) -> None:
+    push_image(workload.ecr, "web", ["v1"])
+    workload.serve(2)
+    aws.advance(STARTED)
+    workload.ecs.run_task(cluster="main", taskDefinition="web")
+    [cluster] = workload.ecs.describe_clusters(clusters=["main"])["clusters"]
+    counted = (cluster["activeServicesCount"], cluster["runningTasksCount"], cluster["pendingTasksCount"])
+    assert counted == (1, 2, 1)
+
+
 def test_scaling_is_no_deployment(aws: LocalAws, workload: Workload) -> None:
     push_image(workload.ecr, "web", ["v1"])
     workload.serve(1)

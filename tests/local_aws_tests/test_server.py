@@ -199,6 +199,33 @@ def test_faults_strike_one_account_and_region(
         assume(run_checks, READER, ExternalId=EXTERNAL_ID)
 
 
+ASSUME = """
+    import boto3
+    def handler(event, context):
+        keys = boto3.client("sts").assume_role(**event)["Credentials"]
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        ecs = boto3.client("ecs", **dict(zip(
+            ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"), map(keys.get, names))))
+        return len(ecs.list_clusters()["clusterArns"])
+"""
+
+
+def test_what_a_function_does_under_another_role_is_its_own(
+    aws: LocalAws, shared: boto3.Session, production: boto3.Session
+) -> None:
+    role(production, "reader", trusting(f"arn:aws:iam::{SHARED}:root"), statement("ecs:ListClusters"))
+    function(shared, ASSUME, statement("sts:AssumeRole"))
+    payload = json.dumps({"RoleArn": READER, "RoleSessionName": "worker"})
+    answer = shared.client("lambda").invoke(FunctionName="worker", Payload=payload)
+    assert json.loads(answer["Payload"].read()) == 0
+    calls = [call for call in aws.calls if call.function == "worker" and call.service in ("sts", "ecs")]
+    assert [(call.operation, call.account) for call in calls] == [("AssumeRole", SHARED), ("ListClusters", PRODUCTION)]
+    assert calls[1].principal_arn == f"arn:aws:sts::{PRODUCTION}:assumed-role/reader/worker"
+    aws.faults.deny("ecs", account=PRODUCTION)
+    answer = shared.client("lambda").invoke(FunctionName="worker", Payload=payload)
+    assert "AccessDenied" in json.loads(answer["Payload"].read())["errorMessage"]
+
+
 def test_slow_calls_are_late(aws: LocalAws, shared: boto3.Session, production: boto3.Session) -> None:
     aws.faults.slow("ecs", "ListClusters", seconds=0.3, times=1, account=PRODUCTION)
     took = []
