@@ -381,6 +381,10 @@ class Tasks:
 
     def _create_service(self, original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
         def create_service(request: EC2ContainerServiceResponse) -> ActionResult:
+            name = f"{_active_cluster(request).name}:{request._get_param('serviceName')}"
+            existing = request.ecs_backend.services.get(name)
+            if existing is not None and existing.status == "ACTIVE":
+                raise InvalidParameterException("Creation of service was not idempotent.")
             result = original(request)
             service: Service = cast("dict[str, Any]", result.result)["service"]
             service.created_at = self._world.clock.now()  # type: ignore[attr-defined]

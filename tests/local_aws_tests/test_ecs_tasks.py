@@ -411,6 +411,20 @@ def test_deleted_service_runs_nothing_and_is_not_listed(aws: LocalAws, workload:
     assert len(workload.tasks()) == 1
 
 
+def test_service_is_not_created_twice_nor_in_a_deleted_cluster(workload: Workload) -> None:
+    workload.serve(2)
+    with pytest.raises(ClientError, match="not idempotent"):
+        workload.serve(1)
+    assert len(workload.tasks()) == 2
+    workload.ecs.delete_service(cluster="main", service="web", force=True)
+    workload.ecs.delete_cluster(cluster="main")
+    assert workload.ecs.list_clusters()["clusterArns"] == []
+    for call in (workload.serve, workload.tasks):
+        with pytest.raises(ClientError) as inactive:
+            call()
+        assert code(inactive) == "ClusterNotFoundException"
+
+
 def test_service_goes_on_from_a_deleted_task_definition(aws: LocalAws, workload: Workload) -> None:
     push_image(workload.ecr, "web", ["v1"])
     definition = workload.register()
