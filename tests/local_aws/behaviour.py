@@ -37,6 +37,8 @@ class Behaviour:
     `shows_finished_deployment`: whether a service shows its last service deployment once that has ended.
     `shows_unresolved_images`: whether a service revision lists the containers whose digest is not resolved yet.
     `forced_deployment_resolves_anew`: whether a new deployment of the same task definition resolves its tags again.
+    `task_sets_resolve_once`: whether all tasks of a task set (or of a service with the controller CODE_DEPLOY) pull
+    what the first one resolved, as those of a service revision do; otherwise each pulls what the tag means then.
     `shows_digest_of_platform`: whether the digest shown of an index is that of its image for the platform; what is
     pulled is the index.
     """
@@ -61,6 +63,7 @@ class Behaviour:
     shows_finished_deployment: bool = True
     shows_unresolved_images: bool = False
     forced_deployment_resolves_anew: bool = False
+    task_sets_resolve_once: bool = True
     shows_digest_of_platform: bool = True
 
 

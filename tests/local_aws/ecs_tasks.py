@@ -5,12 +5,14 @@ resolves the tags to digests, and all later ones pull those:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html#deployment-container-image-stability
 A deployment can go back to the revision that it came from while it is in progress or bakes:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-deployment.html.
-There is always room for a task. Task sets, and services with another controller, run no tasks here.
+There is always room for a task. Task sets, and services with the controller CODE_DEPLOY, run tasks and show no
+revisions.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from moto.ecs.models import EC2ContainerServiceBackend, Service, TaskDefinition
+    from moto.ecs.models import EC2ContainerServiceBackend, Service, TaskDefinition, TaskSet
 
     from local_aws.clock import Item
     from local_aws.world import World
@@ -51,7 +53,9 @@ _MAX_BACK_OFF = timedelta(minutes=15)
 _PAGE = 100
 _SERVICES_PAGE = 10
 _MAX_SERVICES, _MAX_TASKS, _MAX_ARNS, _MAX_COUNT = 10, 100, 20, 10
+_WITHOUT_REVISIONS = ("code-deploy", "task-set")
 _RUNNING, _STOPPED = "RUNNING", "STOPPED"
+_DEFAULT_CONFIGURATION = {"maximumPercent": 200, "minimumHealthyPercent": 100, "strategy": "ROLLING"}
 # What starts a deployment beside another task definition:
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
 _DEPLOYED = (
@@ -207,7 +211,7 @@ class Task:
 
 @dataclass(eq=False)
 class RunningService:
-    """A service (or a daemon, by `kind`) that runs tasks. `current` is the revision that it last settled on.
+    """A service, daemon or task set (by `kind`) that runs tasks. `current` is the revision that it last settled on.
 
     `service` is moto's, or has its attributes, as `backend` has; the answers about it are put there.
     """
@@ -229,6 +233,52 @@ class RunningService:
         return 1 if str(self.service.scheduling_strategy) == "DAEMON" else int(self.service.desired_count)
 
 
+class _TaskSetService:
+    """A task set; it has what RunningService needs of moto's Service."""
+
+    scheduling_strategy = "REPLICA"
+
+    def __init__(self, service: Service, task_set: TaskSet) -> None:
+        self.service = service
+        self._task_set: Any = task_set
+        self.arn = task_set.task_set_arn
+        self.name = service.name
+        self.cluster_arn = service.cluster_arn
+        self.cluster_name = service.cluster_name
+        self.task_definition = task_set.task_definition
+        self.launch_type = task_set.launch_type
+
+    @property
+    def status(self) -> str:
+        """ACTIVE as long as the service has it."""
+        has = any(each is self._task_set for each in self.service.task_sets)
+        return "ACTIVE" if has and self.service.status == "ACTIVE" else "INACTIVE"
+
+    @property
+    def desired_count(self) -> int:
+        """Its share of the service's desired count, rounded up."""
+        return math.ceil(self.service.desired_count * float(self._task_set.scale["value"]) / 100)
+
+    @property
+    def running_count(self) -> int:
+        """How many of its tasks run; shown by the task set itself."""
+        return int(self._task_set.running_count)
+
+    @running_count.setter
+    def running_count(self, count: int) -> None:
+        self._task_set.running_count = count
+        self._task_set.computed_desired_count = self.desired_count
+
+    @property
+    def pending_count(self) -> int:
+        """How many do not run yet."""
+        return int(self._task_set.pending_count)
+
+    @pending_count.setter
+    def pending_count(self, count: int) -> None:
+        self._task_set.pending_count = count
+
+
 class Tasks:
     """The tasks of all accounts, and the services that start them.
 
@@ -248,6 +298,9 @@ class Tasks:
         patches.wrap(response, "create_service", self._create_service)
         patches.wrap(response, "update_service", self._update_service)
         patches.wrap(response, "delete_service", self._delete_service)
+        patches.wrap(response, "create_task_set", self._create_task_set)
+        patches.wrap(response, "update_task_set", self._change_task_set)
+        patches.wrap(response, "delete_task_set", self._change_task_set)
         patches.wrap(response, "delete_cluster", self._delete_cluster)
         patches.wrap(response, "describe_services", self._describe_services)
         patches.wrap(response, "describe_clusters", self._describe_clusters)
@@ -316,6 +369,8 @@ class Tasks:
         """Let a service's deployment in progress go back to where it came from."""
         with self._world.lock:
             for each in self._services.values():
+                if each.kind in _WITHOUT_REVISIONS:
+                    continue
                 named = service in (each.service.name, each.service.arn)
                 if named and _is_of(each.service.arn, account, region) and each.deployment.is_in_progress:
                     self._roll_back(each, reason)
@@ -326,19 +381,52 @@ class Tasks:
 
     def _create_service(self, original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
         def create_service(request: EC2ContainerServiceResponse) -> ActionResult:
+            name = f"{_active_cluster(request).name}:{request._get_param('serviceName')}"
+            existing = request.ecs_backend.services.get(name)
+            if existing is not None and existing.status == "ACTIVE":
+                raise InvalidParameterException("Creation of service was not idempotent.")
             result = original(request)
             service: Service = cast("dict[str, Any]", result.result)["service"]
             service.created_at = self._world.clock.now()  # type: ignore[attr-defined]
-            if service.deployment_controller["type"] != "ECS" or not service.task_definition:
+            kind = {"ECS": "service", "CODE_DEPLOY": "code-deploy"}.get(service.deployment_controller["type"])
+            if kind is None or not service.task_definition:
                 return result
-            configuration = request._get_param("deploymentConfiguration") or {}
+            configuration = _DEFAULT_CONFIGURATION | (request._get_param("deploymentConfiguration") or {})
             service.deployment_configuration = configuration  # type: ignore[attr-defined]
             backend = request.ecs_backend
-            deployment = self.new_deployment(service, backend, [], configuration)
-            self.begin(RunningService(service, backend, deployment))
+            deployment = self.new_deployment(service, backend, [], configuration, kind)
+            self.begin(RunningService(service, backend, deployment, kind))
             return result
 
         return create_service
+
+    def _create_task_set(self, original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
+        def create_task_set(request: EC2ContainerServiceResponse) -> ActionResult:
+            result = original(request)
+            task_set: TaskSet = cast("dict[str, Any]", result.result)["taskSet"]
+            backend = request.ecs_backend
+            name = task_set.service_arn.rpartition("/")[2]
+            owner: Any = _TaskSetService(backend._get_service(task_set.cluster_arn, name), task_set)
+            deployment = self.new_deployment(owner, backend, [], {}, "task-set")
+            self.begin(RunningService(owner, backend, deployment, "task-set"))
+            return result
+
+        return create_task_set
+
+    def _change_task_set(self, original: Callable[..., ActionResult]) -> Callable[..., ActionResult]:
+        def change_task_set(request: EC2ContainerServiceResponse) -> ActionResult:
+            result = original(request)
+            task_set: TaskSet = cast("dict[str, Any]", result.result)["taskSet"]
+            if running := self._services.get(task_set.task_set_arn):
+                self.reconcile(running)
+            return result
+
+        return change_task_set
+
+    def _reconcile_task_sets(self, service: Service) -> None:
+        for running in self._services.values():
+            if running.kind == "task-set" and cast("_TaskSetService", running.service).service is service:
+                self.reconcile(running)
 
     def begin(self, running: RunningService) -> None:
         """Let a service or daemon run its tasks from now on."""
@@ -360,6 +448,7 @@ class Tasks:
             service: Service = cast("dict[str, Any]", result.result)["service"]
             running = self._services.get(service.arn)
             if running is None or running.service is not service:
+                self._reconcile_task_sets(service)
                 return result
             changed = service.task_definition != old_definition or any(
                 request._get_param(each) is not None for each in _DEPLOYED
@@ -378,6 +467,7 @@ class Tasks:
             running = self._services.get(service.arn)
             if running is not None and running.service is service:
                 self.end(running)
+            self._reconcile_task_sets(service)
             return result
 
         return delete_service
@@ -431,12 +521,16 @@ class Tasks:
         """A deployment of what the service is now, not yet begun."""
         now = self._world.clock.now()
         definition = backend.describe_task_definition(str(service.task_definition))
+        images = images_of(definition.container_definitions)
+        if kind in _WITHOUT_REVISIONS and not self._world.behaviour.task_sets_resolve_once:
+            for image in images:
+                image.is_resolved_once = False
         prefix = service.arn.rpartition(":")[0]
         path = f"{service.cluster_name}/{service.name}"
         target = Revision(
             f"{prefix}:{kind}-revision/{path}/{secrets.randbelow(10**19):019d}",
             definition,
-            images_of(definition.container_definitions),
+            images,
             now,
         )
         arn = f"{prefix}:{kind}-deployment/{path}/{secrets.token_urlsafe(15)}"
@@ -545,6 +639,8 @@ class Tasks:
         deployment = running.deployment
         service.running_count = sum(task.last_status == _RUNNING for task in live)
         service.pending_count = len(live) - service.running_count
+        if running.kind in _WITHOUT_REVISIONS:
+            return
         shown = deployment.is_in_progress or behaviour.shows_finished_deployment
         service.current_service_deployment = deployment.arn if shown else None
         wanted, _ = self._wanted(running)
@@ -601,7 +697,7 @@ class Tasks:
             images=revision.images,
             revision=revision,
             service=running,
-            group=f"{running.kind}:{running.service.name}",
+            group=f"{'daemon' if running.kind == 'daemon' else 'service'}:{running.service.name}",
             started_by=f"ecs-svc/{revision.arn.rpartition('/')[2]}",
             launch_type=running.service.launch_type or "EC2",
         )

@@ -411,6 +411,20 @@ def test_deleted_service_runs_nothing_and_is_not_listed(aws: LocalAws, workload:
     assert len(workload.tasks()) == 1
 
 
+def test_service_is_not_created_twice_nor_in_a_deleted_cluster(workload: Workload) -> None:
+    workload.serve(2)
+    with pytest.raises(ClientError, match="not idempotent"):
+        workload.serve(1)
+    assert len(workload.tasks()) == 2
+    workload.ecs.delete_service(cluster="main", service="web", force=True)
+    workload.ecs.delete_cluster(cluster="main")
+    assert workload.ecs.list_clusters()["clusterArns"] == []
+    for call in (workload.serve, workload.tasks):
+        with pytest.raises(ClientError) as inactive:
+            call()
+        assert code(inactive) == "ClusterNotFoundException"
+
+
 def test_service_goes_on_from_a_deleted_task_definition(aws: LocalAws, workload: Workload) -> None:
     push_image(workload.ecr, "web", ["v1"])
     definition = workload.register()
@@ -542,3 +556,48 @@ def test_external_service_shows_its_task_sets_and_no_revisions(workload: Workloa
     assert [each["taskDefinition"] for each in shown["taskSets"]] == [definition]
     assert "currentServiceRevisions" not in shown
     assert "currentServiceDeployment" not in shown
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_task_sets_run_their_share(aws: LocalAws, workload: Workload, once: bool) -> None:
+    aws.behaviour.task_sets_resolve_once = once
+    old = push_image(workload.ecr, "web", ["v1"])
+    controller = {"type": "EXTERNAL"}
+    workload.ecs.create_service(cluster="main", serviceName="web", desiredCount=3, deploymentController=controller)
+    place = {"cluster": "main", "service": "web"}
+    scale = {"value": 50, "unit": "PERCENT"}
+    created = workload.ecs.create_task_set(**place, taskDefinition=workload.register(), scale=scale)["taskSet"]
+    aws.advance(STARTED)
+    assert [task["containers"][0]["imageDigest"] for task in workload.tasks()] == [old] * 2
+    assert {task["group"] for task in workload.tasks()} == {"service:web"}
+    [shown] = workload.service()["taskSets"]
+    assert (shown["runningCount"], shown["computedDesiredCount"]) == (2, 2)
+    new = push_image(workload.ecr, "web", ["v1"])
+    assert len(aws.replace_tasks(PRODUCTION, service="web")) == 2
+    aws.advance(STARTED)
+    assert [task["containers"][0]["imageDigest"] for task in workload.tasks()] == [old if once else new] * 2
+    workload.update(desiredCount=6)
+    aws.advance(STARTED)
+    assert len(workload.tasks()) == 3
+    workload.ecs.update_task_set(**place, taskSet=created["taskSetArn"], scale=scale | {"value": 0})
+    assert workload.tasks() == []
+    workload.ecs.update_task_set(**place, taskSet=created["taskSetArn"], scale=scale)
+    assert len(workload.tasks()) == 3
+    workload.ecs.delete_task_set(**place, taskSet=created["taskSetArn"], force=True)
+    assert workload.tasks() == []
+
+
+def test_service_of_code_deploy_runs_tasks_without_revisions(aws: LocalAws, workload: Workload) -> None:
+    digest = push_image(workload.ecr, "web", ["v1"])
+    workload.serve(2, deploymentController={"type": "CODE_DEPLOY"})
+    aws.advance(STARTED)
+    assert [task["containers"][0]["imageDigest"] for task in workload.tasks()] == [digest] * 2
+    shown = workload.service()
+    assert shown["runningCount"] == 2
+    assert "currentServiceRevisions" not in shown
+    workload.delete(digest)
+    aws.replace_tasks(PRODUCTION)
+    aws.advance(STARTED)
+    assert aws.failed_pulls[0].image == f"{IMAGE}@{digest}"
+    workload.ecs.delete_service(cluster="main", service="web", force=True)
+    assert workload.tasks() == []
