@@ -40,13 +40,14 @@ class _Revision:
 def read_services_and_tasks(session: PlaceSession) -> Findings:
     """What services would start tasks from, and what tasks run, or ran within the hour that ECS shows them."""
     usages: list[Usage] = []
+    of_tasks: list[Usage] = []
     revisions: dict[str, _Revision] = {}
     deployments: dict[str, str] = {}
     services: list[ServiceTypeDef] = []
     for cluster in session.cluster_arns:
         services += _services(session, cluster)
         for task in _tasks(session, cluster):
-            usages += _usages_of_task(session, task)
+            of_tasks += _usages_of_task(session, task)
     for service in services:
         arn = service["serviceArn"]
         for summary in service.get("currentServiceRevisions", ()):
@@ -66,6 +67,8 @@ def read_services_and_tasks(session: PlaceSession) -> Findings:
             if images is None:
                 problems.append(_nobody_knows(session, kind, name, through))
             usages += [_unresolved(kind, name, session, image, through) for image in images or ()]
+    # Services first: they say more to whoever reads the first few.
+    usages += of_tasks
     return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)), tuple(problems))
 
 
