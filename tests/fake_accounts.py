@@ -213,7 +213,8 @@ class FakeAccount:
         return _found("serviceRevisions", self.revisions, params["serviceRevisionArns"])
 
     def describe_service_deployments(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return _found("serviceDeployments", self.deployments, params["serviceDeploymentArns"])
+        found = {arn: {"serviceDeploymentArn": arn, **each} for arn, each in self.deployments.items()}
+        return _found("serviceDeployments", found, params["serviceDeploymentArns"])
 
     def list_daemons(self, params: Mapping[str, Any]) -> Pages:
         of_cluster = [each for each in self.daemons.values() if each["clusterArn"] == params["clusterArn"]]

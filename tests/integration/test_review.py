@@ -82,7 +82,6 @@ def without_a_state_and_the_deployment(bench: Bench) -> None:
     ids=lambda arrange: arrange.__name__,
 )
 @pytest.mark.parametrize("said", [True, False], ids=["MISSING", "left out"])
-@FAILS
 def test_what_a_deployment_goes_back_to_must_be_known(
     live: Bench, arrange: Callable[[Bench], None], said: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +98,6 @@ def test_what_a_deployment_goes_back_to_must_be_known(
     assert live.left(live.image_id)
 
 
-@FAILS
 def test_a_current_revision_that_is_missing_leaves_its_task_definition_unresolved(live: Bench) -> None:
     """Failed at 9885341: another revision of the same task definition spoke for it."""
     account = live.accounts[PROD]
@@ -113,7 +111,6 @@ def test_a_current_revision_that_is_missing_leaves_its_task_definition_unresolve
     assert live.left(live.image_id)
 
 
-@FAILS
 def test_each_deployment_needs_a_revision_of_its_own(live: Bench) -> None:
     """Failed at 9885341: one revision spoke for all deployments of its task definition."""
     account = live.accounts[PROD]
@@ -125,7 +122,6 @@ def test_each_deployment_needs_a_revision_of_its_own(live: Bench) -> None:
     assert live.left(live.image_id)
 
 
-@FAILS
 def test_a_deployment_in_its_bake_time_may_go_back_although_its_rollout_is_completed(live: Bench) -> None:
     """Failed at 9885341: whether the service deployment was over was read from the state of the rollout.
 
@@ -150,7 +146,6 @@ def test_a_deployment_of_long_ago_need_not_be_known(live: Bench) -> None:
     assert live.answer().done
 
 
-@FAILS
 def test_that_a_revision_had_tasks_is_not_forgotten(live: Bench) -> None:
     """Failed at 9885341: what the service said of the source's counts, 0 by now, replaced what was known of it."""
     account = live.accounts[PROD]
@@ -163,7 +158,6 @@ def test_that_a_revision_had_tasks_is_not_forgotten(live: Bench) -> None:
     assert live.left(live.image_id)
 
 
-@FAILS
 def test_a_revision_that_names_no_images_on_a_task_definition_that_nobody_knows(live: Bench) -> None:
     """Failed at 9885341: a service of which nothing is known looked like one that uses nothing."""
     account = live.accounts[PROD]
