@@ -187,6 +187,7 @@ class FakeAccount:
         return Pages("taskDefinitionArns", active)
 
     def describe_task_definition(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        assert params["taskDefinition"]
         if params["taskDefinition"] not in self.task_definitions:
             raise CallError("ClientException", "Unable to describe task definition.")
         return {"taskDefinition": self.task_definitions[params["taskDefinition"]]}

@@ -185,7 +185,6 @@ def daemon(bench: Bench, cluster: str, digest: str | None) -> str:
     return revision
 
 
-@FAILS
 def test_a_cluster_without_the_feature_says_nothing_of_the_others(live: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed at 9885341: one refusal made all daemons of the place disappear."""
     from fake_accounts import CallError, FakeAccount
@@ -205,7 +204,6 @@ def test_a_cluster_without_the_feature_says_nothing_of_the_others(live: Bench, m
 
 
 @pytest.mark.parametrize("operation", ["DescribeDaemon", "DescribeDaemonRevisions", "DescribeDaemonDeployments"])
-@FAILS
 def test_a_daemon_that_is_listed_must_be_described(live: Bench, operation: str) -> None:
     """Failed at 9885341: as above."""
     account = live.accounts[PROD]
@@ -222,7 +220,6 @@ def test_a_daemon_that_is_listed_must_be_described(live: Bench, operation: str) 
     assert live.left(live.image_id)
 
 
-@FAILS
 def test_a_daemon_revision_that_is_missing(live: Bench) -> None:
     """Failed at 9885341: what is MISSING was taken for gone."""
     revision = daemon(live, "main", live.image_id.digest)
@@ -231,7 +228,6 @@ def test_a_daemon_revision_that_is_missing(live: Bench) -> None:
     assert live.left(live.image_id)
 
 
-@FAILS
 def test_a_daemon_without_a_digest_asks_for_no_task_definition_without_a_name(live: Bench) -> None:
     """Failed at 9885341: DescribeTaskDefinition was called with an empty name, which ECS may refuse for good."""
     live.push("latest", content="new")
