@@ -168,7 +168,8 @@ class FakeAccount:
                 "FunctionArn": self.arn("lambda", f"function:{name}:{version}"),
                 "Version": version,
                 "PackageType": "Image" if image or resolved else "Zip",
-                "CodeSha256": f"{abs(hash((image, resolved))):064x}",
+                "CodeSha256": (resolved or "").partition("@sha256:")[2] or "0" * 64,
+                "RevisionId": f"{len(self.functions)}-{image}-{resolved}",
                 "Code": code,
             }
         )
