@@ -311,7 +311,6 @@ def test_a_child_of_an_index_in_the_archive_stays(bench: Bench) -> None:
 # Checks that nobody makes again
 
 
-@FAILS
 def test_what_may_be_pinned_is_asked_about_again(live: Bench) -> None:
     """Failed at 9885341: no event tells that a task that was starting has started, and the check was over for good."""
     live.aggregator.show(ARN, LATEST)
