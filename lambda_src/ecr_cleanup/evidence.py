@@ -190,7 +190,12 @@ class Finder:
         if image:
             users = (*self._users(image, asked=evidence.asked), *self._active_users(since.users_of(image)))
         if evidence.pins is not None and self._can_move(image_id.repository):
-            pins = (*pins, *self._unproven(since.users_by_tag(image_id.repository)))
+            later: Collection[Usage] = since.users_by_tag(image_id.repository)
+            if evidence.asked:
+                # The accounts were asked after the inventory was read, and said what runs of what it has.
+                known = set(self.inventory.users_by_tag(image_id.repository))
+                later = [usage for usage in later if usage not in known]
+            pins = (*pins, *self._unproven(list(later)))
         return replace(
             evidence,
             image=image,

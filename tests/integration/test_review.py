@@ -324,7 +324,6 @@ def test_what_may_be_pinned_is_asked_about_again(live: Bench) -> None:
     assert live.answer().done
 
 
-@FAILS
 def test_a_registration_of_which_the_account_has_said_what_runs_pins_nothing(live: Bench) -> None:
     """Failed at 9885341: right before the removal, everything registered within the hour counted as unknown."""
     new = live.push("latest", content="new")
