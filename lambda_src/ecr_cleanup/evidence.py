@@ -321,13 +321,22 @@ class Finder:
         return evidence
 
     def _with_running(self, evidence: Evidence, image: Image) -> Evidence:
-        users = self._users(image, asked=True)
+        users = self._users(image, asked=True) or self._users_of_children(image)
         return replace(evidence, users=users, problems=(*evidence.problems, *self.running.problems), asked=True)
 
     def _users(self, image: Image, *, asked: bool) -> tuple[Usage, ...]:
         """Who uses an image by the inventory, and, if the accounts are to be asked, by what runs in them."""
         users = self._active_users(self.inventory.users_of(image))
         return (*users, *self._active_users(self.running.users_of(image))) if asked else users
+
+    def _users_of_children(self, image: Image) -> tuple[Usage, ...]:
+        """Who runs an index by the digest of a child, as far as its children are known before its manifest is read.
+
+        Otherwise its use would seem to end the day after it was seen, and its grace period to begin then.
+        """
+        manifest = self._records[image.id].manifest
+        children = [ImageId(image.id.repository, digest) for digest in (manifest.children if manifest else ())]
+        return tuple(usage for child in children for usage in self.running.users_by_digest(child))
 
     def _is_active_now(self, image: Image) -> bool:
         """Another function may have put it into the archive between our looks at the registry and at the ledger."""

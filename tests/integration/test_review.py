@@ -262,7 +262,6 @@ def test_a_function_that_moved_to_the_same_image_in_another_repository(live: Ben
 # Indexes
 
 
-@FAILS
 def test_a_full_grace_period_after_a_part_of_an_index_ran(live: Bench) -> None:
     """Failed at 9885341: the use of an index by the digest of a child ended a day after it was seen, whether or not.
 
