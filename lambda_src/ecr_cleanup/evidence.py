@@ -85,6 +85,7 @@ class Finder:
         self._push_times: dict[Repository, list[datetime]] = {}
         self._pins: dict[Repository, tuple[Usage, ...]] = {}
         self._parents: dict[Repository, dict[str, set[str]]] = {}
+        self._archived_indexes: dict[Repository, dict[str, frozenset[str]]] = {}
         self._tags_can_move: dict[Repository, bool] = {}
         self._removals: dict[datetime, int] | None = None
         self._since: Inventory | None = None
@@ -280,6 +281,23 @@ class Finder:
             self._parents[repository] = parents
         return self._parents[repository]
 
+    def _parents_elsewhere(self, image_id: ImageId) -> set[str]:
+        """The indexes in the archive, or on their way back, that hold an image, as far as their manifests are known.
+
+        Restored without it, they could not be pulled. Nobody can read the manifest of what others archived.
+        """
+        repository = image_id.repository
+        if repository not in self._archived_indexes:
+            listing = self._listing(repository).values()
+            indexes = [each.id for each in listing if each.is_index and each.status is not ImageStatus.ACTIVE]
+            records = self._ledger.images(indexes)
+            self._archived_indexes[repository] = {
+                index.digest: frozenset(manifest.children)
+                for index, record in records.items()
+                if (manifest := record.manifest)
+            }
+        return {index for index, children in self._archived_indexes[repository].items() if image_id.digest in children}
+
     def forget_parents(self, repository: Repository, digests: Collection[str]) -> None:
         """Indexes that went to the archive hold nothing any more."""
         for holding in self._parents.get(repository, {}).values():
@@ -350,7 +368,10 @@ class Finder:
         if archives or not image.tags:
             # The registry refuses to delete what an index holds; of archiving, nobody says so. Most untagged images are
             # held, and each refusal would count as a removal.
-            parents = tuple(sorted(self.parents(image.id.repository).get(image.id.digest, ())))
+            holding = set(self.parents(image.id.repository).get(image.id.digest, ()))
+            if not image.tags:
+                holding |= self._parents_elsewhere(image.id)
+            parents = tuple(sorted(holding))
         return replace(evidence, manifest=manifest, parents=parents)
 
     def _read_manifest(self, image_id: ImageId) -> Manifest:

@@ -287,7 +287,6 @@ def test_a_full_grace_period_after_a_part_of_an_index_ran(live: Bench) -> None:
     assert answer.done
 
 
-@FAILS
 def test_a_child_of_an_index_in_the_archive_stays(bench: Bench) -> None:
     """Failed at 9885341: a restored index would lack it, if ECR lets it go."""
     bench.ask_accounts(ACTION="archive")
