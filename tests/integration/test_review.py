@@ -340,7 +340,6 @@ def test_a_registration_since_the_account_was_asked_counts(live: Bench) -> None:
     assert live.left(live.image_id)
 
 
-@FAILS
 def test_a_service_that_is_exempt_need_not_be_known(bench: Bench) -> None:
     """Failed at 9885341: the one way to go on that is documented for it did not help."""
     account = bench.accounts[PROD]

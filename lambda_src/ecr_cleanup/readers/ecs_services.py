@@ -64,7 +64,7 @@ def read_services_and_tasks(session: PlaceSession) -> Findings:
         for kind, name, through in _without_revision(service, resolved[service["serviceArn"]]):
             images = session.images_of(through)
             if images is None:
-                problems.append(_nobody_knows(session, kind, name, through))
+                problems += _nobody_knows(session, kind, name, service["serviceArn"], through)
             usages += [_unresolved(kind, name, session, image, through) for image in images or ()]
     return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)), tuple(problems))
 
@@ -105,7 +105,7 @@ def _resolved(
         known = revisions[arn]
         resolved[known.service].clear()
         if known.can_come_back:
-            problems.append(_unknown(session, "revision", arn, known.service))
+            problems += _unknown(session, "revision", arn, known.service)
     return resolved
 
 
@@ -209,11 +209,9 @@ def _of_deployments(
                 yield source["arn"], known
             if back := deployment.get("rollback", {}).get("serviceRevisionArn"):
                 yield back, known
-        problems += [
-            _unknown(session, "deployment", arn, deployments[arn]["serviceArn"])
-            for arn in sorted(missing)
-            if _is_in_progress(deployments[arn])
-        ]
+        for arn in sorted(missing):
+            if _is_in_progress(deployments[arn]):
+                problems += _unknown(session, "deployment", arn, deployments[arn]["serviceArn"])
 
 
 def _described(session: PlaceSession, revisions: Mapping[str, _Revision]) -> Iterator[ServiceRevisionTypeDef]:
@@ -234,7 +232,8 @@ def _usages_of_revision(
     containers = revision.get("containerImages", ())
     images = session.images_of(through) if through else None
     if images is None and not containers:
-        problems.append(_nobody_knows(session, "service", known.service, through or revision["serviceRevisionArn"]))
+        what = through or revision["serviceRevisionArn"]
+        problems += _nobody_knows(session, "service", known.service, known.service, what)
     yield from images_in_use(session, "service", known.service, containers, pinned=known.has_tasks, through=through)
     # ECS may render `repository:tag` as `repository:tag@sha256:...`.
     named = {container.get("image", "").partition("@")[0] for container in containers}
@@ -258,20 +257,30 @@ def _without_revision(service: ServiceTypeDef, resolved: Counter[str]) -> list[t
     return sorted(each for each in others if each[2])
 
 
-def _unknown(session: PlaceSession, kind: str, arn: str, service: str) -> TrustProblem:
-    return TrustProblem(
-        session.place,
-        f"Amazon ECS says nothing of the {kind} {arn}, and {service} may go back to what it ran before",
-        "none needed: it is asked again later; if it stays so, deploy the service anew",
-    )
-
-
-def _nobody_knows(session: PlaceSession, kind: str, arn: str, through: str) -> TrustProblem:
-    return TrustProblem(
-        session.place,
+def _nobody_knows(session: PlaceSession, kind: str, arn: str, service: str, through: str) -> list[TrustProblem]:
+    return _unless_exempt(
+        session,
         f"{kind} {arn} runs {through}, which Amazon ECS does not know",
-        "update the service to a task definition that is ACTIVE",
+        "update the service to a task definition that is ACTIVE, or exempt the ARN of the service or task definition",
+        arn,
+        service,
+        through,
     )
+
+
+def _unknown(session: PlaceSession, kind: str, arn: str, service: str) -> list[TrustProblem]:
+    return _unless_exempt(
+        session,
+        f"Amazon ECS says nothing of the {kind} {arn}, and {service} may go back to what it ran before",
+        "none needed: it is asked again later; if it stays so, deploy the service anew, or exempt its ARN",
+        service,
+    )
+
+
+def _unless_exempt(session: PlaceSession, reason: str, repair: str, *arns: str) -> list[TrustProblem]:
+    if any(session.settings.is_exempt(session.place, arn) for arn in arns):
+        return []
+    return [TrustProblem(session.place, reason, repair)]
 
 
 def _unresolved(kind: str, arn: str, session: PlaceSession, image: str, through: str) -> Usage:
