@@ -319,6 +319,8 @@ class FakeAccounts:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.latency = 0.0
         self._lock = threading.Lock()
+        # boto3's default session is no good in several threads at a time.
+        self._making = threading.Lock()
 
     def __getitem__(self, place: Place) -> FakeAccount:
         return self.accounts[place]
@@ -336,13 +338,14 @@ class FakeAccounts:
         return Counter({operation: count for (where, operation), count in self.calls.items() if where == place})
 
     def _client(self, service: str, place: Place) -> Any:
-        client = boto3.client(
-            service,  # type: ignore[call-overload]
-            region_name=place.region,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
-        )
+        with self._making:
+            client = boto3.client(
+                service,  # type: ignore[call-overload]
+                region_name=place.region,
+                aws_access_key_id="testing",
+                aws_secret_access_key="testing",
+                config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
+            )
 
         asked: dict[str, Mapping[str, Any]] = {}
 
@@ -372,7 +375,8 @@ class FakeAccounts:
             client.meta.events.register("before-call", name)
             # Where moto is, it would answer.
             client.meta.events.unregister("before-send", botocore_stubber)
-            client.meta.events.register("before-send", answer)
+            # After all else that watches requests go, as the network is.
+            client.meta.events.register_last("before-send", answer)
         return client
 
     def _answer(self, operation: str, params: Mapping[str, Any], place: Place) -> tuple[int, dict[str, Any]]:
