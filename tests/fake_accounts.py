@@ -269,8 +269,9 @@ class FakeAccount:
         raise CallError("ResourceNotFoundException")
 
     def list_functions(self, params: Mapping[str, Any]) -> Pages:
-        assert params["FunctionVersion"] == "ALL"
-        return Pages("Functions", [{**each, "Code": None} for each in self.functions], "NextMarker", "Marker")
+        of_all = params.get("FunctionVersion") == "ALL"
+        found = [{**each, "Code": None} for each in self.functions if of_all or each["Version"] == "$LATEST"]
+        return Pages("Functions", found, "NextMarker", "Marker")
 
     def get_function(self, params: Mapping[str, Any]) -> dict[str, Any]:
         (found,) = (

@@ -21,7 +21,6 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from ecr_cleanup import live_usage
 from ecr_cleanup.inventory import TaskDefinition, build_inventory
 from ecr_cleanup.live_usage import CALLS_PER_SECOND, LiveUsage, Pace
 from ecr_cleanup.settings import CheckSettings, Place
@@ -246,7 +245,7 @@ SIZES = [
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to wait for the turn of a call, so that counting is quick."""
-    monkeypatch.setattr(live_usage, "CALLS_PER_SECOND", 1e9)
+    monkeypatch.setattr("ecr_cleanup.live_usage.CALLS_PER_SECOND", 1e6)
 
 
 def test_no_more_calls_than_pages_and_batches_need(at_once: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ A service revision says to what; where it does not, its usages by tag may mean a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ecr_cleanup.chunks import chunks
@@ -40,20 +40,12 @@ class _Revision:
 def read_services_and_tasks(session: PlaceSession) -> Findings:
     """What services would start tasks from, and what tasks run, or ran within the hour that ECS shows them."""
     usages: list[Usage] = []
-    revisions: dict[str, _Revision] = {}
-    deployments: dict[str, str] = {}
     services: list[ServiceTypeDef] = []
     for cluster in session.cluster_arns:
         services += _services(session, cluster)
         for task in _tasks(session, cluster):
             usages += _usages_of_task(session, task)
-    for service in services:
-        arn = service["serviceArn"]
-        for summary in service.get("currentServiceRevisions", ()):
-            revisions[summary["arn"]] = _Revision(arn, _has_tasks(summary))
-        if _may_be_in_progress(service):
-            deployments[service["currentServiceDeployment"]] = arn
-    revisions = dict(_of_deployments(session, deployments)) | revisions
+    revisions = _revisions(session, services)
     resolved: dict[str, set[str]] = {}
     for revision in _described(session, revisions):
         known = revisions[revision["serviceRevisionArn"]]
@@ -67,6 +59,23 @@ def read_services_and_tasks(session: PlaceSession) -> Findings:
                 problems.append(_nobody_knows(session, kind, name, through))
             usages += [_unresolved(kind, name, session, image, through) for image in images or ()]
     return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)), tuple(problems))
+
+
+def _revisions(session: PlaceSession, services: Iterable[ServiceTypeDef]) -> dict[str, _Revision]:
+    """By ARN, what services run, and what they may have to go on or back to."""
+    revisions: dict[str, _Revision] = {}
+    deployments: dict[str, str] = {}
+    for service in services:
+        arn = service["serviceArn"]
+        for summary in service.get("currentServiceRevisions", ()):
+            revisions[summary["arn"]] = _Revision(arn, _has_tasks(summary))
+        if _may_be_in_progress(service):
+            deployments[service["currentServiceDeployment"]] = arn
+    for name, one in _of_deployments(session, deployments):
+        # That it has no tasks now does not say that it never had any.
+        other = revisions.get(name)
+        revisions[name] = replace(one, has_tasks=one.has_tasks or (other is not None and other.has_tasks))
+    return revisions
 
 
 def images_in_use(
