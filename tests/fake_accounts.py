@@ -272,8 +272,9 @@ class FakeAccount:
         raise CallError("ResourceNotFoundException")
 
     def list_functions(self, params: Mapping[str, Any]) -> Pages:
-        assert params["FunctionVersion"] == "ALL"
-        return Pages("Functions", [{**each, "Code": None} for each in self.functions], "NextMarker", "Marker")
+        of_all = params.get("FunctionVersion") == "ALL"
+        found = [{**each, "Code": None} for each in self.functions if of_all or each["Version"] == "$LATEST"]
+        return Pages("Functions", found, "NextMarker", "Marker")
 
     def get_function(self, params: Mapping[str, Any]) -> dict[str, Any]:
         (found,) = (
@@ -322,6 +323,8 @@ class FakeAccounts:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.latency = 0.0
         self._lock = threading.Lock()
+        # boto3's default session is no good in several threads at a time.
+        self._making = threading.Lock()
 
     def __getitem__(self, place: Place) -> FakeAccount:
         return self.accounts[place]
@@ -339,13 +342,14 @@ class FakeAccounts:
         return Counter({operation: count for (where, operation), count in self.calls.items() if where == place})
 
     def _client(self, service: str, place: Place) -> Any:
-        client = boto3.client(
-            service,  # type: ignore[call-overload]
-            region_name=place.region,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
-        )
+        with self._making:
+            client = boto3.client(
+                service,  # type: ignore[call-overload]
+                region_name=place.region,
+                aws_access_key_id="testing",
+                aws_secret_access_key="testing",
+                config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
+            )
 
         asked: dict[str, Mapping[str, Any]] = {}
 
@@ -375,7 +379,8 @@ class FakeAccounts:
             client.meta.events.register("before-call", name)
             # Where moto is, it would answer.
             client.meta.events.unregister("before-send", botocore_stubber)
-            client.meta.events.register("before-send", answer)
+            # After all else that watches requests go, as the network is.
+            client.meta.events.register_last("before-send", answer)
         return client
 
     def _answer(self, operation: str, params: Mapping[str, Any], place: Place) -> tuple[int, dict[str, Any]]:

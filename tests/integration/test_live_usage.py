@@ -94,6 +94,19 @@ def what_a_failed_deployment_rolls_back_to(bench: Bench) -> str:
     return "service"
 
 
+def the_target_of_a_deployment_that_has_just_begun(bench: Bench) -> str:
+    account = bench.accounts[PROD]
+    new, old = account.register("app:2", LATEST), account.register("app:1", LATEST, active=False)
+    service = account.deploy("app", old, (LATEST, OTHER), state="IN_PROGRESS")
+    service["currentServiceDeployment"] = "arn:deployment"
+    account.deployments["arn:deployment"] = {
+        "serviceArn": service["serviceArn"],
+        "status": "IN_PROGRESS",
+        "targetServiceRevision": account.revision("app", new, (LATEST, digest(bench))),
+    }
+    return "service"
+
+
 def a_running_task(bench: Bench) -> str:
     bench.accounts[PROD].run((LATEST, digest(bench)))
     return "task"
@@ -231,6 +244,24 @@ def what_a_daemon_goes_back_to(bench: Bench) -> str:
     return "daemon"
 
 
+def the_target_of_a_deployment_of_a_daemon(bench: Bench) -> str:
+    what_a_daemon_goes_back_to(bench)
+    deployment = bench.accounts[PROD].daemon_deployments["arn:deployment"]
+    deployment |= {"sourceDaemonRevisions": [], "targetDaemonRevision": {"arn": "arn:revision"}}
+    return "daemon"
+
+
+def what_a_daemon_rolls_back_to(bench: Bench) -> str:
+    what_a_daemon_goes_back_to(bench)
+    deployment = bench.accounts[PROD].daemon_deployments["arn:deployment"]
+    deployment |= {
+        "status": "ROLLBACK_IN_PROGRESS",
+        "sourceDaemonRevisions": [],
+        "rollback": {"rollbackTargetDaemonRevisionArn": "arn:revision"},
+    }
+    return "daemon"
+
+
 def a_daemon_task_definition(bench: Bench) -> str:
     account = bench.accounts[PROD]
     account.add_cluster()
@@ -244,6 +275,7 @@ KEEPS = [
     a_service_at_desired_count_0_whose_digest_was_resolved,
     the_source_of_a_deployment_in_progress,
     what_a_failed_deployment_rolls_back_to,
+    the_target_of_a_deployment_that_has_just_begun,
     a_running_task,
     a_task_that_stopped_within_the_hour,
     the_last_of_many_tasks_in_the_last_cluster,
@@ -259,6 +291,8 @@ KEEPS = [
     an_old_version_of_a_function,
     a_daemon,
     what_a_daemon_goes_back_to,
+    the_target_of_a_deployment_of_a_daemon,
+    what_a_daemon_rolls_back_to,
     a_daemon_task_definition,
 ]
 
@@ -511,6 +545,19 @@ def a_revision_without_a_digest(bench: Bench) -> None:
     bench.accounts[PROD].deploy("app", ARN, (LATEST, None))
 
 
+def a_source_without_a_digest_that_has_no_tasks_any_more(bench: Bench) -> None:
+    account = bench.accounts[PROD]
+    service = account.deploy("app", account.register("other:1", "nginx"), ("nginx", OTHER), state="IN_PROGRESS")
+    source = account.revision("app", ARN, (LATEST, None), count=0)
+    service["currentServiceRevisions"].append(source)
+    service["currentServiceDeployment"] = "arn:deployment"
+    account.deployments["arn:deployment"] = {
+        "serviceArn": service["serviceArn"],
+        "status": "IN_PROGRESS",
+        "sourceServiceRevisions": [source],
+    }
+
+
 def a_service_without_revisions(bench: Bench) -> None:
     bench.accounts[PROD].deploy("app", ARN)
 
@@ -540,6 +587,7 @@ def a_container_that_a_revision_leaves_out(bench: Bench) -> None:
     [
         a_pending_task,
         a_revision_without_a_digest,
+        a_source_without_a_digest_that_has_no_tasks_any_more,
         a_service_without_revisions,
         a_task_set_without_revisions,
         a_function_without_a_digest,
