@@ -831,7 +831,7 @@ CONDITIONS = [
     ),
     Mutant(
         Finder.second_look,
-        "*self._unproven(since.users_by_tag(image_id.repository))",
+        "*self._unproven(list(later))",
         "*()",
         a_registration_of_another_tag_meanwhile,
     ),
