@@ -274,3 +274,12 @@ def test_the_versions_of_functions_are_asked_for_once(bench: Accounts) -> None:
     # What a tag means can change.
     assert bench.accounts.operations(PROD)["GetFunction"] == 3 + 1
     assert sorted(map(sorted, bench.remembered.values())) == [[f"{APP}@{bench.image_id.digest}"], [f"{APP}@{OTHER}"]]
+
+
+def test_the_images_of_new_code_are_asked_for_again(bench: Accounts) -> None:
+    account = bench.accounts[PROD]
+    account.create_function("resize", LATEST, f"{APP}@{OTHER}")
+    assert not bench.read().users_by_digest(bench.image_id)
+    account.functions.clear()
+    account.create_function("resize", LATEST, f"{APP}@{bench.image_id.digest}")
+    assert bench.read().users_by_digest(bench.image_id)
