@@ -53,7 +53,7 @@ SEED   ?= 1
 soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine and INPUTS of the fuzz, from SEED on
 	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED)
 
-mutation: $(STAMP) ## How many small changes to the code that decides the tests notice (half an hour)
+mutation: $(STAMP) ## How many small changes to the code that decides the tests notice (some two hours)
 	@cd tests && ../$(RUN) -m mutation
 
 clean: ## Remove what the targets above made

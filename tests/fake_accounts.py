@@ -183,9 +183,9 @@ class FakeAccount:
         status = {"name": "default", "recording": self.recording, "lastStatus": "Success", **self.recorder_status}
         return {"ConfigurationRecordersStatus": [status] if self.recorder else []}
 
-    def list_task_definitions(self, _: Mapping[str, Any]) -> Pages:
-        active = [arn for arn, each in self.task_definitions.items() if each["status"] == "ACTIVE"]
-        return Pages("taskDefinitionArns", active)
+    def list_task_definitions(self, params: Mapping[str, Any]) -> Pages:
+        wanted = params.get("status", "ACTIVE")
+        return Pages("taskDefinitionArns", [arn for arn, of in self.task_definitions.items() if of["status"] == wanted])
 
     def describe_task_definition(self, params: Mapping[str, Any]) -> dict[str, Any]:
         assert params["taskDefinition"]
@@ -204,7 +204,7 @@ class FakeAccount:
         return _found("services", found, params["services"])
 
     def list_tasks(self, params: Mapping[str, Any]) -> Pages:
-        tasks = self.stopped if params["desiredStatus"] == "STOPPED" else self.tasks
+        tasks = {"RUNNING": self.tasks, "STOPPED": self.stopped}[params.get("desiredStatus", "RUNNING")]
         return Pages("taskArns", [each["taskArn"] for each in tasks[params["cluster"]]])
 
     def describe_tasks(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +231,8 @@ class FakeAccount:
     def describe_daemon_deployments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return _found("daemonDeployments", self.daemon_deployments, params["daemonDeploymentArns"])
 
-    def list_daemon_task_definitions(self, _: Mapping[str, Any]) -> Pages:
+    def list_daemon_task_definitions(self, params: Mapping[str, Any]) -> Pages:
+        assert params.get("status", "ACTIVE") == "ACTIVE"
         return Pages("daemonTaskDefinitions", [{"arn": arn} for arn in self.daemon_task_definitions])
 
     def describe_daemon_task_definition(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,8 +285,10 @@ class FakeAccount:
         )
         return {"Code": found["Code"]}
 
-    def describe_job_definitions(self, _: Mapping[str, Any]) -> Pages:
-        return Pages("jobDefinitions", self.job_definitions)
+    def describe_job_definitions(self, params: Mapping[str, Any]) -> Pages:
+        wanted = params.get("status")
+        found = [each for each in self.job_definitions if wanted in (None, each.get("status", "ACTIVE"))]
+        return Pages("jobDefinitions", found)
 
 
 @dataclass(frozen=True)

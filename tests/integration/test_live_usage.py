@@ -370,9 +370,9 @@ EVERYTHING_IS_THERE = [
 ]
 
 
-@pytest.mark.parametrize("operation", EVERYTHING_IS_THERE)
-def test_each_call_that_fails_is_a_reason_to_keep(live: Bench, operation: str) -> None:
-    account = live.accounts[PROD]
+def everything(bench: Bench) -> None:
+    """One of each kind of consumer, of other images."""
+    account = bench.accounts[PROD]
     other = f"{HOST}/other:v1"
     service = account.deploy("app", account.register("app:2", other), (other, OTHER), state="IN_PROGRESS")
     service["currentServiceDeployment"] = "arn:deployment"
@@ -381,9 +381,15 @@ def test_each_call_that_fails_is_a_reason_to_keep(live: Bench, operation: str) -
     account.rules.append(("default", "job", account.register("job:1", other, active=False)))
     account.schedules.append(("nightly", "job", {"Arn": account.clusters[0]}))
     account.create_function("resize", other, f"{HOST}/other@{OTHER}")
-    what_a_daemon_goes_back_to(live)
+    what_a_daemon_goes_back_to(bench)
     account.daemon_revisions["arn:revision"]["containerImages"][0]["imageDigest"] = OTHER
     account.daemon_task_definitions["arn:daemon-task-definition"] = [other]
+
+
+@pytest.mark.parametrize("operation", EVERYTHING_IS_THERE)
+def test_each_call_that_fails_is_a_reason_to_keep(live: Bench, operation: str) -> None:
+    account, other = live.accounts[PROD], f"{HOST}/other:v1"
+    everything(live)
     assert live.answer().done, "nothing else keeps it"
     assert set(live.accounts.operations(PROD)) == {"AssumeRole", *EVERYTHING_IS_THERE}
 
@@ -582,19 +588,19 @@ def a_container_that_a_revision_leaves_out(bench: Bench) -> None:
     bench.accounts[PROD].deploy("app", ARN, ("nginx", OTHER))
 
 
-@pytest.mark.parametrize(
-    "arrange",
-    [
-        a_pending_task,
-        a_revision_without_a_digest,
-        a_source_without_a_digest_that_has_no_tasks_any_more,
-        a_service_without_revisions,
-        a_task_set_without_revisions,
-        a_function_without_a_digest,
-        a_service_of_which_one_deployment_has_no_revision,
-        a_container_that_a_revision_leaves_out,
-    ],
-)
+PINS = [
+    a_pending_task,
+    a_revision_without_a_digest,
+    a_source_without_a_digest_that_has_no_tasks_any_more,
+    a_service_without_revisions,
+    a_task_set_without_revisions,
+    a_function_without_a_digest,
+    a_service_of_which_one_deployment_has_no_revision,
+    a_container_that_a_revision_leaves_out,
+]
+
+
+@pytest.mark.parametrize("arrange", PINS, ids=lambda arrange: arrange.__name__)
 def test_keeps_what_may_be_pinned_where_the_account_does_not_say(live: Bench, arrange: Callable[[Bench], None]) -> None:
     live.aggregator.show(ARN, LATEST)
     live.push("latest", content="new")
