@@ -78,6 +78,8 @@ class FakeAccount:
     """Bus, name, and the ARN of the task definition."""
     schedules: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     """Group, name, and target."""
+    modified: dict[str, int] = field(default_factory=dict)
+    """How often a schedule was modified, by its name."""
     functions: list[dict[str, Any]] = field(default_factory=list)
     """Function versions as Lambda lists them, with what GetFunction calls `Code`."""
     job_definitions: list[dict[str, Any]] = field(default_factory=list)
@@ -139,6 +141,11 @@ class FakeAccount:
             "containerImages": _containers(resolved, "containerName"),
         }
         return {"arn": arn, "requestedTaskCount": count, "runningTaskCount": count, "pendingTaskCount": 0}
+
+    def modify_schedule(self, name: str, target: dict[str, Any]) -> None:
+        """Give a schedule another target."""
+        self.schedules = [(group, each, target if each == name else before) for group, each, before in self.schedules]
+        self.modified[name] = self.modified.get(name, 0) + 1
 
     def run(
         self,
@@ -260,7 +267,13 @@ class FakeAccount:
 
     def list_schedules(self, params: Mapping[str, Any]) -> Pages:
         found = [
-            {"Name": name, "GroupName": group, "Target": {"Arn": target["Arn"]}}
+            {
+                "Name": name,
+                "GroupName": group,
+                "Arn": self.arn("scheduler", f"schedule/{group}/{name}"),
+                "LastModificationDate": 1_900_000_000 + self.modified.get(name, 0),
+                "Target": {"Arn": target["Arn"]},
+            }
             for group, name, target in self.schedules
             if group == params["GroupName"]
         ]

@@ -144,7 +144,7 @@ class CheckRun:
     def _follow(self, check: Check, evidence: Evidence, decision: Decision) -> Answer:
         """Do what any verdict but `remove` asks for."""
         image_id, now = check.image_id, evidence.now
-        if decision.rule == "in_use":
+        if decision.rule == "in_use" or (decision.rule == "may_be_pinned" and decision.until and evidence.last_used_at):
             # Should the event of its deregistration never come, the grace period starts with what was seen here.
             if decision.until:
                 self._ledger.record_holding(image_id, at=now)

@@ -175,7 +175,7 @@ def may_be_running(_: Image, evidence: Evidence, policy: Policy) -> Question | N
     return Question.RUNNING if policy.live_usage and not evidence.asked else None
 
 
-def may_be_pinned(_: Image, evidence: Evidence, policy: Policy) -> Decision | Question | None:
+def may_be_pinned(image: Image, evidence: Evidence, policy: Policy) -> Decision | Question | None:
     """A task can run the image under a tag that has moved: Amazon ECS resolves tags once per deployment.
 
     Of usages that live usage answered for, only those count whose digest it could not tell.
@@ -188,18 +188,20 @@ def may_be_pinned(_: Image, evidence: Evidence, policy: Policy) -> Decision | Qu
         return Question.PINS
     if not evidence.pins:
         return None
+    why = "tags of the repository can move" if image.tags else "it has lost its tag"
     if policy.live_usage:
         # No event tells when a task that is starting, or a deployment, knows its images.
         return _keep(
             "may_be_pinned",
-            "tags of the repository can move, and the accounts do not say which image runs, so that it may run under a "
-            f"tag of {_named(evidence.pins)}; deploy that anew, make the repository's tags IMMUTABLE, or declare that "
-            "they never move (protections.tags_never_move, or the repository's tag ecr-cleanup:tags-move = never)",
+            f"{why}, and the accounts do not say which image runs, so that it may run under a tag of "
+            f"{_named(evidence.pins)}; deploy that anew with the deployment controller ECS, make the repository's tags "
+            "IMMUTABLE, or declare that they never move (protections.tags_never_move, or the repository's tag "
+            "ecr-cleanup:tags-move = never)",
             evidence.now + _HOLDING_INTERVAL,
         )
     return _keep(
         "may_be_pinned",
-        f"tags of the repository can move, so that it may run under a tag of {_named(evidence.pins)}; ask the accounts "
+        f"{why}, so that it may run under a tag of {_named(evidence.pins)}; ask the accounts "
         "what runs (live usage), make the repository's tags IMMUTABLE, or declare that they never move "
         "(protections.tags_never_move, or the repository's tag ecr-cleanup:tags-move = never)",
     )

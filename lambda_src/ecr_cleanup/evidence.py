@@ -170,7 +170,7 @@ class Finder:
             case Question.RUNNING:
                 return self._with_running(evidence, image)
             case Question.PINS:
-                return replace(evidence, pins=self._pins_of(image.id.repository))
+                return replace(evidence, pins=self._pins_of(image))
             case Question.NEWER_IMAGES:
                 times = self._times(image.id.repository)
                 return replace(evidence, newer_images=len(times) - bisect_right(times, image.pushed_at))
@@ -190,7 +190,7 @@ class Finder:
         pins = evidence.pins or ()
         if image:
             users = (*self._users(image, asked=evidence.asked), *self._active_users(since.users_of(image)))
-        if evidence.pins is not None and self._can_move(image_id.repository):
+        if evidence.pins is not None and image and self._may_have_moved(image):
             later: Collection[Usage] = since.users_by_tag(image_id.repository)
             if evidence.asked:
                 # The accounts were asked after the inventory was read, and said what runs of what it has.
@@ -398,10 +398,16 @@ class Finder:
             self._tags_can_move[repository] = self._registry.tags_can_move(repository)
         return self._tags_can_move[repository]
 
-    def _pins_of(self, repository: Repository) -> tuple[Usage, ...]:
+    def _may_have_moved(self, image: Image) -> bool:
+        """Whether a tag may have meant the image before; one without a tag has evidently lost its own."""
+        return not image.tags or self._can_move(image.id.repository)
+
+    def _pins_of(self, image: Image) -> tuple[Usage, ...]:
+        repository = image.id.repository
+        if not self._may_have_moved(image):
+            return ()
         if repository not in self._pins:
-            found = self._unproven(self._may_be_pinned(repository)) if self._can_move(repository) else ()
-            self._pins[repository] = found
+            self._pins[repository] = self._unproven(self._may_be_pinned(repository))
         return self._pins[repository]
 
     def _may_be_pinned(self, repository: Repository) -> Sequence[Usage]:

@@ -973,7 +973,7 @@ CONDITIONS = [
         live(living.the_target_of_a_deployment_that_has_just_begun),
     ),
     *(
-        Mutant(ecs_services._may_be_in_progress, 'states != ["COMPLETED"]', "False", live(scenario))
+        Mutant(ecs_services._revisions, 'if "currentServiceDeployment" in service', "if False", live(scenario))
         for scenario in (
             living.the_source_of_a_deployment_in_progress,
             living.what_a_failed_deployment_rolls_back_to,
@@ -982,8 +982,41 @@ CONDITIONS = [
     ),
     Mutant(
         ecs_services._revisions,
-        "one.has_tasks or (other",
-        "other and (other",
+        'for summary in service.get("currentServiceRevisions", ()):',
+        "for summary in ():",
+        live(living.a_service_revision),
+        rule="in_use",
+    ),
+    Mutant(
+        ecs_services._of_deployments,
+        'for source in deployment.get("sourceServiceRevisions", ()):',
+        "for source in ():",
+        live(living.the_source_of_a_deployment_in_progress),
+    ),
+    Mutant(
+        ecs_services._of_deployments,
+        'deployment.get("rollback", {}).get("serviceRevisionArn")',
+        "None",
+        live(living.what_a_failed_deployment_rolls_back_to),
+    ),
+    Mutant(
+        ecs_services._of_deployments,
+        'deployment.get("targetServiceRevision")',
+        "None",
+        live(living.the_target_of_a_deployment_that_has_just_begun),
+    ),
+    *(
+        Mutant(ecs_services._revisions, 'if "currentServiceDeployment" in service', "if False", live(scenario))
+        for scenario in (
+            living.the_source_of_a_deployment_in_progress,
+            living.what_a_failed_deployment_rolls_back_to,
+            living.the_target_of_a_deployment_that_has_just_begun,
+        )
+    ),
+    Mutant(
+        ecs_services._revisions,
+        "revisions[arn] | known if",
+        "revisions[arn] if",
         pinning(living.a_source_without_a_digest_that_has_no_tasks_any_more),
     ),
     Mutant(ecs_services._tasks, '("RUNNING", "STOPPED")', '("STOPPED",)', live(living.a_running_task)),
@@ -1022,7 +1055,7 @@ CONDITIONS = [
     ),
     Mutant(
         ecs_services._without_revision,
-        'others.add(("service", arn, service.get("taskDefinition", "")))',
+        'wanted |= Counter([service.get("taskDefinition", "")])',
         "",
         pinning(a_service_without_deployments),
     ),
@@ -1091,7 +1124,7 @@ CONDITIONS = [
     Mutant(ecs_schedules._rules, "for bus in _event_buses(session):", 'for bus in ["default"]:', live(living.a_rule)),
     Mutant(ecs_schedules._schedules, "for group in groups:", 'for group in ["default"]:', live(living.a_schedule)),
     Mutant(
-        ecs_schedules._schedules,
+        ecs_schedules._started_by,
         "own or _task_definition_in(",
         "own or bool and str(",
         live(living.a_schedule_by_a_universal_target),
@@ -1104,7 +1137,7 @@ CONDITIONS = [
     ),
     Mutant(
         lambda_functions.read_functions,
-        "#{version.get('CodeSha256')}",
+        "#{version.get('RevisionId', '')}",
         "",
         live(a_function_whose_code_is_new),
     ),

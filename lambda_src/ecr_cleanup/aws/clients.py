@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/boto3/latest/guide/retries.html: standard mode backs off on throttling and
 # on transient errors; the batch as a whole is retried by the queue.
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=15)
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=15, max_pool_connections=50
+)
 # Other accounts' limits are shared with whatever else runs there, so that it slows down when it is told to.
 _PLACE_CONFIG = Config(
     retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=5, read_timeout=15, max_pool_connections=50

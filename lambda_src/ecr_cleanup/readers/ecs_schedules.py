@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ecr_cleanup.inventory import Findings, Source, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mypy_boto3_events.type_defs import ListEventBusesRequestTypeDef
+    from mypy_boto3_scheduler.type_defs import ScheduleSummaryTypeDef
 
     from ecr_cleanup.readers.session import PlaceSession
 
@@ -82,18 +83,44 @@ def _schedules(session: PlaceSession) -> Iterator[tuple[str, str, str]]:
         if _is_own_group(session, group):
             continue
         pages = scheduler.get_paginator("list_schedules").paginate(GroupName=group, PaginationConfig={"PageSize": 100})
-        for summary in (summary for page in pages for summary in page["Schedules"]):
-            target_arn = summary.get("Target", {}).get("Arn", "")
-            if ":cluster/" not in target_arn and not target_arn.endswith(_RUN_TASK):
-                continue
-            try:
-                schedule = scheduler.get_schedule(Name=summary["Name"], GroupName=group)
-            except scheduler.exceptions.ResourceNotFoundException:
-                continue  # it fired, or was deleted meanwhile
-            target = schedule["Target"]
-            own = target.get("EcsParameters", {}).get("TaskDefinitionArn")
-            if definition := own or _task_definition_in(target.get("Input", "")):
-                yield "schedule", schedule["Arn"], definition
+        for page in pages:
+            yield from _of_page(session, group, [each for each in page["Schedules"] if _runs_tasks(each)])
+
+
+def _of_page(
+    session: PlaceSession, group: str, schedules: Iterable[ScheduleSummaryTypeDef]
+) -> Iterator[tuple[str, str, str]]:
+    """What these schedules start. As long as one is not modified, it is asked for once, as there can be very many."""
+    names = {each["Name"]: f"{each.get('Arn')}#{each['LastModificationDate']}" for each in schedules if _is_dated(each)}
+    remembered = session.memory.remembered_images(names.values()) if names else {}
+    for schedule in schedules:
+        name = schedule["Name"]
+        definitions = remembered.get(names.get(name, ""))
+        if definitions is None:
+            definitions = _started_by(session, group, name)
+            if definitions and name in names:
+                session.memory.remember_images(names[name], definitions)
+        arn = schedule.get("Arn") or f"{group}/{name}"
+        yield from (("schedule", arn, definition) for definition in definitions)
+
+
+def _started_by(session: PlaceSession, group: str, name: str) -> frozenset[str]:
+    try:
+        target = session.scheduler.get_schedule(Name=name, GroupName=group)["Target"]
+    except session.scheduler.exceptions.ResourceNotFoundException:
+        return frozenset()  # it fired, or was deleted meanwhile
+    own = target.get("EcsParameters", {}).get("TaskDefinitionArn")
+    definition = own or _task_definition_in(target.get("Input", ""))
+    return frozenset([definition] if definition else [])
+
+
+def _runs_tasks(schedule: ScheduleSummaryTypeDef) -> bool:
+    target_arn = schedule.get("Target", {}).get("Arn", "")
+    return ":cluster/" in target_arn or target_arn.endswith(_RUN_TASK)
+
+
+def _is_dated(schedule: ScheduleSummaryTypeDef) -> bool:
+    return "Arn" in schedule and "LastModificationDate" in schedule
 
 
 def _is_own_group(session: PlaceSession, group: str) -> bool:
@@ -109,5 +136,7 @@ def _task_definition_in(payload: str) -> str | None:
         parameters = json.loads(payload)
     except ValueError:
         return None
-    definition = parameters.get("TaskDefinition") if isinstance(parameters, dict) else None
+    if not isinstance(parameters, dict):
+        return None
+    definition = parameters.get("TaskDefinition") or parameters.get("taskDefinition")
     return definition if isinstance(definition, str) else None
