@@ -132,7 +132,8 @@ class Workloads:
             "SessionToken": "token",
             "Expiration": self._sessions[key][1],
         }
-        user = {"AssumedRoleId": f"AROA:{params['RoleSessionName']}", "Arn": params["RoleArn"]}
+        name = f"{self.role_name}-{place.region}/{params['RoleSessionName']}"
+        user = {"AssumedRoleId": "AROA", "Arn": f"arn:aws:sts::{place.account}:assumed-role/{name}"}
         return {"Credentials": credentials, "AssumedRoleUser": user}
 
     def place_of(self, role_arn: str) -> Place | None:
@@ -267,6 +268,7 @@ class Workloads:
             ]
             return service
         leaves = runner.leaves(now)
+        in_progress = runner.rollout is not None and runner.rollout.ends_at > now
         service["taskDefinition"] = arn
         service["deployments"] = [
             {
@@ -274,7 +276,7 @@ class Workloads:
                 "status": "PRIMARY" if deployment is runner.deployment else "ACTIVE",
                 "taskDefinition": deployment.task_definition.arn,
                 "desiredCount": runner.desired,
-                "rolloutState": "IN_PROGRESS" if leaves and deployment is runner.deployment else "COMPLETED",
+                "rolloutState": "IN_PROGRESS" if in_progress and deployment is runner.deployment else "COMPLETED",
             }
             for deployment in (runner.deployment, *leaves)
             if deployment is runner.deployment or self._has_tasks(deployment)
@@ -492,7 +494,9 @@ class Workloads:
             target["EcsParameters"] = {"TaskDefinitionArn": arn}
         else:
             target["Input"] = json.dumps({"Cluster": "default", "TaskDefinition": arn.rpartition("/")[2]})
-        return {"Name": pointer.name, "GroupName": "default", "State": "ENABLED", "Target": target}
+        name = pointer.name
+        schedule_arn = f"arn:aws:scheduler:{place.region}:{place.account}:schedule/default/{name}"
+        return {"Arn": schedule_arn, "Name": name, "GroupName": "default", "State": "ENABLED", "Target": target}
 
     # Lambda
 

@@ -8,6 +8,7 @@ pass it as well; they may come from other threads, one at a time.
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -513,7 +514,13 @@ class World:
     def _place_client(self, service: str, credentials: Any, region: str) -> Any:
         """A client of the session that somebody got by assuming a reader role."""
         with self._lock:
-            return _client(service, self.workloads.open(credentials.access_key_id, region))
+            made = _client(service, self.workloads.open(credentials.access_key_id, region))
+        # What is registered with this one is not for the next: its own events, and the rest of it shared.
+        client = object.__new__(type(made))
+        vars(client).update(vars(made))
+        client.meta = copy.copy(made.meta)
+        client.meta.events = copy.copy(made.meta.events)
+        return client
 
     def _answer(
         self, service: str, operation: str, params: Mapping[str, Any], place: Place | None
