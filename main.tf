@@ -32,6 +32,7 @@ module "workload_account" {
   authorize_aggregator     = var.workloads.organization_id == null
   event_source             = var.workload.event_source
   recorder                 = var.workload.recorder
+  live_usage               = var.workloads.live_usage
   permissions_boundary_arn = var.permissions_boundary_arn
   tags                     = var.tags
 }

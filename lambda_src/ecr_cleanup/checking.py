@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.aws.ecr import Deletion, missing_operations
-from ecr_cleanup.decision import Decision, Evidence, Question, Verdict, capped, decide, postponed_for_trouble
+from ecr_cleanup.decision import (
+    Decision,
+    Evidence,
+    Question,
+    Verdict,
+    capped,
+    decide,
+    in_use_by_part,
+    postponed_for_trouble,
+)
 from ecr_cleanup.errors import AnnouncementError, DeletionRefusedError, LedgerConflictError, ManifestError
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.image import ImageId, ImageStatus
@@ -26,7 +35,8 @@ if TYPE_CHECKING:
     from ecr_cleanup.aws.scheduler import CheckSchedules
     from ecr_cleanup.check import Check
     from ecr_cleanup.image import Image
-    from ecr_cleanup.inventory import Inventory, Usage
+    from ecr_cleanup.inventory import TrustProblem, Usage
+    from ecr_cleanup.live_usage import LiveUsage
     from ecr_cleanup.settings import CheckSettings
     from ecr_cleanup.taking_inventory import InventoryTaker
 
@@ -69,6 +79,7 @@ class CheckRun:
         event_bus: EventBus,
         clock: Callable[[], datetime],
         time_left: Callable[[], timedelta],
+        live_usage: LiveUsage | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -77,12 +88,20 @@ class CheckRun:
         self._event_bus = event_bus
         self._clock = clock
         self._time_left = time_left
-        self._finder = Finder(settings, registry=registry, ledger=ledger, inventory_taker=inventory_taker, clock=clock)
+        self._finder = Finder(
+            settings,
+            registry=registry,
+            ledger=ledger,
+            inventory_taker=inventory_taker,
+            live_usage=live_usage,
+            clock=clock,
+            time_left=time_left,
+        )
 
     @property
-    def inventory_if_read(self) -> Inventory | None:
-        """The inventory, where any image of the batch needed it."""
-        return self._finder.inventory_if_read
+    def problems_if_read(self) -> tuple[TrustProblem, ...]:
+        """Why the inventory cannot be trusted, as far as any image of the batch needed to know."""
+        return self._finder.problems_if_read
 
     def prepare(self, checks: Iterable[Check]) -> None:
         """Look at all images of the batch in as few calls as possible. What cannot be read postpones later on."""
@@ -144,6 +163,9 @@ class CheckRun:
             known = ", ".join(f"{operation} (boto3 {version})" for operation, version in sorted(missing.items()))
             return self._postpone_for_trouble(check, "sdk_too_old", f"the runtime's boto3 does not know {known}")
         belongings = self._finder.belongings(check.image_id, evidence)
+        if running := self._finder.running_parts(check.image_id.repository, parts_of(belongings)):
+            users = tuple(usage for usages in running.values() for usage in usages)
+            return self._follow(check, replace(evidence, users=users), in_use_by_part(running, evidence.now))
         if waits := self._wait_for_parts(check.image_id, parts_of(belongings), policy, evidence.now):
             return self._follow(check, evidence, waits)
         # From here to the removal, there is not a call more than must be.
@@ -323,7 +345,7 @@ class CheckRun:
             "inventoryReadAt": inventory.read_at.isoformat(),
             "inventoryAgeSeconds": round((now - inventory.read_at).total_seconds()),
             "inventoryUsages": inventory.size,
-            "inventoryPlaces": inventory.places,
+            "inventoryPlaces": len(inventory.expected),
         }
 
     def _postpone_for_trouble(self, check: Check, rule: str, reason: str) -> Answer:

@@ -43,6 +43,7 @@ class Question(Enum):
     """What a rule needs to know before it can speak."""
 
     USERS = "who uses the image?"
+    RUNNING = "what runs right now in the accounts?"
     PINS = "which usages may run it under a tag that has moved?"
     NEWER_IMAGES = "how many images of the repository are newer?"
     MANIFEST = "what is it, and which indexes hold it?"
@@ -59,8 +60,9 @@ class Evidence:
     the postponements for trouble before this one.
 
     The others are None until somebody looked: `users` are those that the inventory names, less those that the ledger
-    knows to be inactive, with `problems` of the inventory; `pins` are usages that may run the image under a tag that
-    has moved since; `newer_images` counts; `parents` are the digests of indexes that hold it, as far as that matters.
+    knows to be inactive, with `problems` of the inventory; both have what the accounts themselves said where they were
+    `asked`. `pins` are usages that may run the image under a tag that has moved since; `newer_images` counts; `parents`
+    are the digests of indexes that hold it, as far as that matters.
     """
 
     image_id: ImageId
@@ -74,6 +76,7 @@ class Evidence:
     archived_at: datetime | None = None
     users: tuple[Usage, ...] | None = None
     problems: tuple[TrustProblem, ...] = ()
+    asked: bool = False
     pins: tuple[Usage, ...] | None = None
     newer_images: int | None = None
     manifest: Manifest | None = None
@@ -167,8 +170,15 @@ def inventory_not_trusted(_: Image, evidence: Evidence, __: Policy) -> Decision 
     )
 
 
+def may_be_running(_: Image, evidence: Evidence, policy: Policy) -> Question | None:
+    """Nothing else keeps it: ask the accounts what runs, upon which `in_use` or `inventory_not_trusted` may speak."""
+    return Question.RUNNING if policy.live_usage and not evidence.asked else None
+
+
 def may_be_pinned(_: Image, evidence: Evidence, policy: Policy) -> Decision | Question | None:
     """A task can run the image under a tag that has moved: Amazon ECS resolves tags once per deployment.
+
+    Of usages that live usage answered for, only those count whose digest it could not tell.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html#deployment-container-image-stability
     """
@@ -178,6 +188,13 @@ def may_be_pinned(_: Image, evidence: Evidence, policy: Policy) -> Decision | Qu
         return Question.PINS
     if not evidence.pins:
         return None
+    if policy.live_usage:
+        return _keep(
+            "may_be_pinned",
+            "tags of the repository can move, and the accounts do not say which image runs, so that it may run under a "
+            f"tag of {_named(evidence.pins)}; deploy that anew, make the repository's tags IMMUTABLE, or declare that "
+            "they never move (protections.tags_never_move, or the repository's tag ecr-cleanup:tags-move = never)",
+        )
     return _keep(
         "may_be_pinned",
         f"tags of the repository can move, so that it may run under a tag of {_named(evidence.pins)}; ask the accounts "
@@ -186,10 +203,17 @@ def may_be_pinned(_: Image, evidence: Evidence, policy: Policy) -> Decision | Qu
     )
 
 
-def untagged(image: Image, _: Evidence, __: Policy) -> Decision | None:
+def untagged(image: Image, evidence: Evidence, policy: Policy) -> Decision | None:
     """An untagged image may be part of another, or run under a tag that has moved."""
     if image.tags:
         return None
+    if policy.live_usage:
+        age = policy.protections.untagged_minimum_age
+        times = [(image.pushed_at, "pushed"), *([(at, "pulled")] if (at := evidence.last_pulled_at) else [])]
+        since, what = max(times)
+        return _wait(
+            "untagged", f"it is untagged, and was {what} at {_text(since)}, less than {age} ago", since + age, evidence
+        )
     reason = "it is untagged: it can be part of an index, or run under a tag that it had, and nobody asked what runs"
     return _keep("untagged", reason)
 
@@ -295,14 +319,15 @@ RULES: tuple[Rule, ...] = (
     not_an_image,
     in_use,
     inventory_not_trusted,
-    may_be_pinned,
-    untagged,
     protected_tag,
     newest,
     within_grace_period,
     too_young,
     pulled_recently,
     archived,
+    may_be_running,
+    may_be_pinned,
+    untagged,
     held_by_an_index,
     cap_reached,
 )
@@ -321,7 +346,15 @@ def decide(evidence: Evidence, policy: Policy) -> Decision | Question:
         known = f"no use of it was ever known, and it was pushed at {_text(image.pushed_at)}"
     else:
         known = f"nobody uses it, and its last known use was at {_text(evidence.last_used_at)}"
+    if not image.tags and evidence.manifest is None:
+        known += "; whether an index contains it is looked at before it is removed"
     return Decision(Verdict.REMOVE, "unused", known)
+
+
+def in_use_by_part(users: Mapping[str, tuple[Usage, ...]], now: datetime) -> Decision:
+    """What belongs to an image runs right now; `users` are those of each part, by its digest, and there is one."""
+    part = min(users)
+    return _keep("in_use", f"its part {part} is used by {_named(users[part])}", now + _HOLDING_INTERVAL)
 
 
 def postponed_for_trouble(rule: str, reason: str, *, attempt: int, now: datetime) -> Decision:

@@ -13,6 +13,8 @@ EcrCleanupError
 ├── DeletionRefusedError         the registry did not delete an image, for a reason of its own
 ├── ManifestError                a manifest cannot be read, so nobody can say what belongs to the image
 ├── AggregatorError              the aggregator answered what cannot be understood
+├── LiveUsageError               a workload account does not say what runs there
+│   └── TimeIsUpError            it was not asked in the time that there is
 └── AnnouncementError            the event bus refused an event
 """
 
@@ -69,6 +71,14 @@ class ManifestError(EcrCleanupError):
 
 class AggregatorError(EcrCleanupError):
     """An answer of the Config aggregator has not the shape that it should have."""
+
+
+class LiveUsageError(EcrCleanupError):
+    """A workload account did not say what runs there, or nothing that could be understood."""
+
+
+class TimeIsUpError(LiveUsageError):
+    """There is not enough time left to read more of what runs in the workload accounts."""
 
 
 class AnnouncementError(EcrCleanupError):

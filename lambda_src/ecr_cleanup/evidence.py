@@ -15,6 +15,7 @@ from ecr_cleanup.decision import Evidence, Question
 from ecr_cleanup.errors import ImageReferenceError, ManifestError
 from ecr_cleanup.image import ImageId, ImageStatus
 from ecr_cleanup.image_reference import parse_image_reference
+from ecr_cleanup.inventory import ANSWERED_LIVE, build_inventory
 from ecr_cleanup.manifest import REFERRER_TAG, is_image_configuration
 from ecr_cleanup.removal import Removal, find_belongings
 from ecr_cleanup.settings import Action
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.check import Check
     from ecr_cleanup.image import Image, Repository
     from ecr_cleanup.inventory import Inventory, TrustProblem, Usage
+    from ecr_cleanup.live_usage import LiveUsage
     from ecr_cleanup.manifest import Manifest
     from ecr_cleanup.policy import Policy
     from ecr_cleanup.removal import Belongings
@@ -64,13 +66,17 @@ class Finder:
         registry: Registry,
         ledger: Ledger,
         inventory_taker: InventoryTaker,
+        live_usage: LiveUsage | None,
         clock: Callable[[], datetime],
+        time_left: Callable[[], timedelta],
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._ledger = ledger
         self._inventory_taker = inventory_taker
+        self._live_usage = live_usage
         self._clock = clock
+        self._time_left = time_left
         self._looked: dict[Repository, _Looked] = {}
         self._records: dict[ImageId, ImageRecord] = {}
         self._ledger_trouble: str | None = None
@@ -88,10 +94,22 @@ class Finder:
         """Read when the first image needs it, and once for the batch."""
         return self._inventory_taker.take(self._clock())
 
+    @cached_property
+    def running(self) -> Inventory:
+        """What runs in the accounts right now, read when the first image needs it, and once for the batch.
+
+        It is empty where nobody asks them.
+        """
+        now = self._clock()
+        if self._live_usage is None:
+            return build_inventory([], read_at=now)
+        return self._live_usage.read(self.inventory, now=now, time_left=self._time_left)
+
     @property
-    def inventory_if_read(self) -> Inventory | None:
-        """The inventory, where any image of the batch needed it."""
-        return self.__dict__.get("inventory")
+    def problems_if_read(self) -> tuple[TrustProblem, ...]:
+        """Why the inventory cannot be trusted, what runs included, as far as any image of the batch needed to know."""
+        read = (self.__dict__.get(name) for name in ("inventory", "running"))
+        return tuple(problem for inventory in read if inventory for problem in inventory.problems)
 
     def prepare(self, checks: Iterable[Check]) -> None:
         """Look at all images of the batch in as few calls as possible. What cannot be read is `trouble` later on."""
@@ -148,6 +166,8 @@ class Finder:
         match question:
             case Question.USERS:
                 return self._with_users(evidence, image)
+            case Question.RUNNING:
+                return self._with_running(evidence, image)
             case Question.PINS:
                 return replace(evidence, pins=self._pins_of(image.id.repository))
             case Question.NEWER_IMAGES:
@@ -168,7 +188,7 @@ class Finder:
         users: tuple[Usage, ...] = ()
         pins = evidence.pins or ()
         if image:
-            users = (*self._active_users(self.inventory.users_of(image)), *self._active_users(since.users_of(image)))
+            users = (*self._users(image, asked=evidence.asked), *self._active_users(since.users_of(image)))
         if evidence.pins is not None and self._can_move(image_id.repository):
             pins = (*pins, *self._unproven(since.users_by_tag(image_id.repository)))
         return replace(
@@ -209,7 +229,7 @@ class Finder:
 
     def problems_now(self) -> tuple[TrustProblem, ...]:
         """Why the inventory cannot be trusted, with the registrations since it was read."""
-        problems = self.inventory.problems
+        problems = self.inventory.problems or self.running.problems
         self._since = self._inventory_taker.read_registrations(self._clock())
         return (*problems, *self._since.problems)
 
@@ -222,7 +242,17 @@ class Finder:
     def is_used(self, image: Image) -> bool:
         """Whether the inventory, or a registration since, names a user of a part of an image."""
         since = self._since.users_of(image) if self._since else []
-        return bool(self._active_users([*self.inventory.users_of(image), *since]))
+        return bool(self._users(image, asked=True) or self._active_users(since))
+
+    def running_parts(self, repository: Repository, digests: Collection[str]) -> dict[str, tuple[Usage, ...]]:
+        """By digest, who runs a part of an image right now.
+
+        AWS does not say whether what runs is shown by the digest of an index or by that of the child for the platform.
+        """
+        listing = self._listing(repository)
+        parts = [listing[digest] for digest in digests if digest in listing]
+        found = {part.id.digest: tuple(self.running.users_by_digest(part.id)) for part in parts}
+        return {digest: users for digest, users in found.items() if users}
 
     def parents(self, repository: Repository) -> Mapping[str, Collection[str]]:
         """By digest, the indexes of a repository that hold it. Reads the manifests of all its indexes once."""
@@ -269,9 +299,13 @@ class Finder:
         return True
 
     def _with_users(self, evidence: Evidence, image: Image) -> Evidence:
-        users = self._active_users(self.inventory.users_of(image))
+        users = self._users(image, asked=False)
         evidence = replace(evidence, users=users, problems=self.inventory.problems)
         record = self._records[image.id]
+        if not users and not evidence.problems and record.held and self._live_usage:
+            # What holds it may be seen in the account only, where it may go on.
+            evidence = self._with_running(evidence, image)
+            users = evidence.users or ()
         restored = record.archived_at is not None and image.status is ImageStatus.ACTIVE and self._is_active_now(image)
         if not users and not evidence.problems and (record.held or restored):
             # A use of whose end no event told is over, or somebody restored the image: nobody knows since when.
@@ -281,6 +315,15 @@ class Finder:
             evidence = replace(evidence, last_used_at=evidence.now, archived_at=archived_at)
         return evidence
 
+    def _with_running(self, evidence: Evidence, image: Image) -> Evidence:
+        users = self._users(image, asked=True)
+        return replace(evidence, users=users, problems=(*evidence.problems, *self.running.problems), asked=True)
+
+    def _users(self, image: Image, *, asked: bool) -> tuple[Usage, ...]:
+        """Who uses an image by the inventory, and, if the accounts are to be asked, by what runs in them."""
+        users = self._active_users(self.inventory.users_of(image))
+        return (*users, *self._active_users(self.running.users_of(image))) if asked else users
+
     def _is_active_now(self, image: Image) -> bool:
         """Another function may have put it into the archive between our looks at the registry and at the ledger."""
         now = self._registry.images([image.id]).get(image.id)
@@ -289,8 +332,10 @@ class Finder:
     def _with_manifest(self, evidence: Evidence, image: Image, policy: Policy) -> Evidence:
         manifest = evidence.manifest or self._read_manifest(image.id)
         parents: tuple[str, ...] = ()
-        if policy.action is Action.ARCHIVE and image.status is ImageStatus.ACTIVE:
-            # The registry refuses to delete what an index holds; of archiving, nobody says so.
+        archives = policy.action is Action.ARCHIVE and image.status is ImageStatus.ACTIVE
+        if archives or not image.tags:
+            # The registry refuses to delete what an index holds; of archiving, nobody says so. Most untagged images are
+            # held, and each refusal would count as a removal.
             parents = tuple(sorted(self.parents(image.id.repository).get(image.id.digest, ())))
         return replace(evidence, manifest=manifest, parents=parents)
 
@@ -320,9 +365,22 @@ class Finder:
 
     def _pins_of(self, repository: Repository) -> tuple[Usage, ...]:
         if repository not in self._pins:
-            found = self._unproven(self.inventory.users_by_tag(repository)) if self._can_move(repository) else ()
+            found = self._unproven(self._may_be_pinned(repository)) if self._can_move(repository) else ()
             self._pins[repository] = found
         return self._pins[repository]
+
+    def _may_be_pinned(self, repository: Repository) -> Sequence[Usage]:
+        """The usages that name the repository by a tag and may run what it meant before.
+
+        Where the account was asked, it says what tasks and services run, as far as it can tell; nobody says so of
+        other consumers, and of places that were not asked.
+        """
+        by_tag = self.inventory.users_by_tag(repository)
+        if self._live_usage is None:
+            return by_tag
+        asked = self.running.expected
+        others = [usage for usage in by_tag if usage.kind not in ANSWERED_LIVE or usage.place not in asked]
+        return [*others, *self.running.users_under_unknown_digest(repository)]
 
     def _active_users(self, users: Sequence[Usage]) -> tuple[Usage, ...]:
         """The usages less the task definitions that the ledger knows to be deregistered.
@@ -331,7 +389,7 @@ class Finder:
         search ends with the first lot in which any is active.
         """
         for some in chunks(users, _AT_A_TIME):
-            self._look_up(some)
+            self._look_up(usage for usage in some if usage.kind == "task definition")
             if active := tuple(usage for usage in some if self._is_active(usage)):
                 return active
         return ()

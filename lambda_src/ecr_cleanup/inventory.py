@@ -1,9 +1,9 @@
 """Who uses which image, and whether that knowledge can be trusted.
 
 The inventory is the union of what several sources say: the Config aggregator (ACTIVE task definitions, what services
-and task sets point to, and other resources that name an image) and the ledger (registrations that the aggregator does
-not show yet, and task definitions that it never shows). An inventory that is not trusted may still prove that an
-image is used; it never proves that one is not.
+and task sets point to, and other resources that name an image), the ledger (registrations that the aggregator does
+not show yet, and task definitions that it never shows), and the workload accounts themselves (what runs right now, by
+digest). An inventory that is not trusted may still prove that an image is used; it never proves that one is not.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ecr_cleanup.image import Image, ImageId, Repository
     from ecr_cleanup.settings import Place
 
+ANSWERED_LIVE = frozenset({"task definition", "service", "task set"})
+"""The kinds of usage of which the account itself says what runs, and under which digest."""
+
 # A count of task definitions has collapsed if at least so many are missing, and more than half.
 _MISSED_AT_LEAST = 3
 
@@ -35,6 +38,7 @@ class Source(Enum):
 
     AGGREGATOR = "aggregator"
     LEDGER = "ledger"
+    LIVE = "live"
 
 
 class SourceStatus(Enum):
@@ -61,6 +65,8 @@ class Usage:
     """The image that the reference is known to have meant, whatever it means now."""
     task_definition: str | None = None
     """ARN of the task definition through which a service or task set holds the image."""
+    may_be_pinned: bool = False
+    """Whether the account could not tell which image the tag meant when it was deployed."""
 
     def __str__(self) -> str:
         through = f" through {self.task_definition}" if self.task_definition else ""
@@ -146,32 +152,46 @@ class TrustProblem:
 class Inventory:
     """All usages known at one moment, and why they may not be all.
 
-    `size` is the number of usages, `places` that of the accounts and regions that were expected to report theirs.
+    `size` is the number of usages, `expected` are the accounts and regions that had to report theirs, and `active` the
+    ACTIVE task definitions of the aggregator by ARN.
     """
 
     read_at: datetime
     problems: tuple[TrustProblem, ...]
     size: int = 0
-    places: int = 0
+    expected: frozenset[Place] = frozenset()
+    active: Mapping[str, TaskDefinition] = field(default_factory=dict, repr=False)
     _by_image: Mapping[ImageId, list[Usage]] = field(default_factory=dict, repr=False)
     _by_tag: Mapping[tuple[Repository, str], list[Usage]] = field(default_factory=dict, repr=False)
     _by_any_tag: Mapping[Repository, tuple[Usage, ...]] = field(default_factory=dict, repr=False)
+    _pinned: Mapping[Repository, tuple[Usage, ...]] = field(default_factory=dict, repr=False)
+    _elsewhere: Mapping[str, list[Usage]] = field(default_factory=dict, repr=False)
     _unreadable: tuple[Usage, ...] = field(default=(), repr=False)
 
     def users_of(self, image: Image) -> list[Usage]:
         """The usages that mean this image: by its digest or by any tag that it has now.
 
+        A digest under a host that is none of ECR's counts, too: the registry can have a name or a proxy of its owner's.
         A usage of a child of an image index is not one of the index.
         """
         users = list(self._by_image.get(image.id, ()))
         for tag in sorted(image.tags):
             users += self._by_tag.get((image.id.repository, tag), ())
+        users += self._elsewhere.get(image.id.digest, ())
         users += self._that_may_mean(image.id.repository)
         return users
+
+    def users_by_digest(self, image_id: ImageId) -> list[Usage]:
+        """The usages that name this image by its digest."""
+        return [*self._by_image.get(image_id, ()), *self._elsewhere.get(image_id.digest, ())]
 
     def users_by_tag(self, repository: Repository) -> tuple[Usage, ...]:
         """The usages that name the repository by a tag without a digest, or that nobody can read and may do so."""
         return self._by_any_tag.get(repository, ()) + self._that_may_mean(repository)
+
+    def users_under_unknown_digest(self, repository: Repository) -> tuple[Usage, ...]:
+        """Those usages by a tag of which the account could not tell the image that runs."""
+        return self._pinned.get(repository, ())
 
     def _that_may_mean(self, repository: Repository) -> tuple[Usage, ...]:
         """Nobody can say what an unreadable reference means; where it may mean this repository, it counts."""
@@ -186,35 +206,69 @@ class Findings:
     problems: tuple[TrustProblem, ...] = ()
 
 
-def build_inventory(findings: Iterable[Findings], *, read_at: datetime, places: int = 0) -> Inventory:
+def build_inventory(
+    findings: Iterable[Findings],
+    *,
+    read_at: datetime,
+    expected: frozenset[Place] = frozenset(),
+    active: Mapping[str, TaskDefinition] | None = None,
+) -> Inventory:
     """The union of what all sources say, indexed by image and by tag."""
-    by_image: defaultdict[ImageId, list[Usage]] = defaultdict(list)
-    by_tag: defaultdict[tuple[Repository, str], list[Usage]] = defaultdict(list)
-    by_any_tag: defaultdict[Repository, list[Usage]] = defaultdict(list)
-    unreadable: list[Usage] = []
+    index = _Index()
     problems: list[TrustProblem] = []
     size = 0
     for finding in findings:
         problems += finding.problems
         size += len(finding.usages)
         for usage in finding.usages:
-            if usage.image_id:
-                by_image[usage.image_id].append(usage)
-            try:
-                reference = parse_image_reference(usage.reference)
-            except ImageReferenceError:
-                unreadable.append(usage)
-                continue
-            if reference is None:
-                continue
-            if reference.image_id:
-                if reference.image_id != usage.image_id:
-                    by_image[reference.image_id].append(usage)
-            elif reference.tag:
-                by_tag[reference.repository, reference.tag].append(usage)
-                by_any_tag[reference.repository].append(usage)
-    tagged = {repository: tuple(usages) for repository, usages in by_any_tag.items()}
-    return Inventory(read_at, tuple(problems), size, places, by_image, by_tag, tagged, tuple(unreadable))
+            index.add(usage)
+    return Inventory(
+        read_at,
+        tuple(problems),
+        size,
+        expected,
+        active or {},
+        index.by_image,
+        index.by_tag,
+        {repository: tuple(usages) for repository, usages in index.by_any_tag.items()},
+        {repository: tuple(usages) for repository, usages in index.pinned.items()},
+        index.elsewhere,
+        tuple(index.unreadable),
+    )
+
+
+class _Index:
+    """Usages by all that they can be asked for."""
+
+    def __init__(self) -> None:
+        self.by_image: defaultdict[ImageId, list[Usage]] = defaultdict(list)
+        self.by_tag: defaultdict[tuple[Repository, str], list[Usage]] = defaultdict(list)
+        self.by_any_tag: defaultdict[Repository, list[Usage]] = defaultdict(list)
+        self.pinned: defaultdict[Repository, list[Usage]] = defaultdict(list)
+        self.elsewhere: defaultdict[str, list[Usage]] = defaultdict(list)
+        self.unreadable: list[Usage] = []
+
+    def add(self, usage: Usage) -> None:
+        """Take a usage in."""
+        if usage.image_id:
+            self.by_image[usage.image_id].append(usage)
+        try:
+            reference = parse_image_reference(usage.reference)
+        except ImageReferenceError:
+            self.unreadable.append(usage)
+            return
+        if reference is None:
+            digest = usage.reference.partition("@")[2]
+            if digest and not usage.image_id:
+                self.elsewhere[digest].append(usage)
+        elif reference.image_id:
+            if reference.image_id != usage.image_id:
+                self.by_image[reference.image_id].append(usage)
+        elif reference.tag:
+            self.by_tag[reference.repository, reference.tag].append(usage)
+            self.by_any_tag[reference.repository].append(usage)
+            if usage.may_be_pinned:
+                self.pinned[reference.repository].append(usage)
 
 
 def usages_of_task_definition(definition: TaskDefinition) -> list[Usage]:
@@ -285,11 +339,16 @@ def source_problems(expected: Iterable[Place], sources: Mapping[Place, SourceSta
 
 
 def recorder_problems(
-    expected: Iterable[Place], recorders: Iterable[Recorder], resource_types: Collection[str]
+    expected: Iterable[Place],
+    recorders: Iterable[Recorder],
+    resource_types: Collection[str],
+    *,
+    missing: str = "the aggregator holds nothing of its Config recorder",
 ) -> list[TrustProblem]:
     """The expected accounts and regions in which no recorder records every type that is counted on, continuously.
 
-    Where there are several recorders, one that does suffices; otherwise the best one is complained about.
+    Where there are several recorders, one that does suffices; otherwise the best one is complained about. `missing` is
+    what is said where there is none.
     """
     by_place: defaultdict[Place, list[Recorder]] = defaultdict(list)
     for recorder in recorders:
@@ -304,7 +363,7 @@ def recorder_problems(
             problems.append(
                 TrustProblem(
                     place,
-                    "the aggregator holds nothing of its Config recorder",
+                    missing,
                     f"start a recorder there that records {', '.join(sorted(resource_types))}, or exempt it by name",
                 )
             )

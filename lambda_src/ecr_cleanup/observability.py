@@ -12,11 +12,12 @@ from ecr_cleanup.image import ImageStatus
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ecr_cleanup.checking import Answer
     from ecr_cleanup.events import PushEvent, TaskDefinitionEvent
-    from ecr_cleanup.inventory import Inventory
+    from ecr_cleanup.inventory import TrustProblem
     from ecr_cleanup.scheduling import Outcome
 
 _METRICS = {Action.DELETE: "ImagesRemoved", Action.ARCHIVE: "ImagesArchived"}
@@ -91,9 +92,8 @@ def report_push(event: PushEvent) -> None:
     )
 
 
-def report_inventory(inventory: Inventory | None) -> None:
+def report_problems(problems: Sequence[TrustProblem]) -> None:
     """One line per reason not to trust the inventory, and a metric that is there with every batch."""
-    problems = inventory.problems if inventory else ()
     count("InventoryProblems", len(problems))
     for problem in problems:
         logger.warning(
@@ -143,6 +143,7 @@ def report_answer(answer: Answer) -> None:
             "inventory_usages": removal.get("inventoryUsages"),
             "inventory_places": removal.get("inventoryPlaces"),
             "users": sorted({usage.arn for usage in answer.users}),
+            "user_sources": sorted({usage.source.value for usage in answer.users}),
             "cause": answer.check.cause,
             "attempt": answer.check.attempt,
             "next_check_at": _iso(answer.next_check_at),

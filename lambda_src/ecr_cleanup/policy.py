@@ -30,13 +30,17 @@ _PULL_RECORD_LAG = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the rules go by. `complaints` say which tags of the repository make no sense."""
+    """What the rules go by. `live_usage` says whether the accounts can be asked what runs.
+
+    `complaints` say which tags of the repository make no sense.
+    """
 
     opt_in_tag: OptInTag
     grace_period: timedelta
     action: Action
     protections: Protections
     archive_period: timedelta
+    live_usage: bool = False
     complaints: tuple[str, ...] = ()
 
     @property
@@ -54,6 +58,7 @@ class Policy:
             action=settings.action,
             protections=settings.protections,
             archive_period=settings.archive_period,
+            live_usage=settings.reader_role is not None,
         )
         for key, value in sorted(repository_tags.items()):
             if not key.startswith(PREFIX) or key == settings.opt_in_tag.key:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+")
 _NAME = re.compile(r"[0-9A-Za-z._/-]{1,256}")
+_ROLE_NAME = re.compile(r"[0-9A-Za-z+=,.@_-]{1,48}")
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+_EXTERNAL_ID = re.compile(r"[0-9A-Za-z+=,.@:/_-]{2,1224}")
 _RESOURCE_TYPE = re.compile(r"[A-Za-z0-9]+::[A-Za-z0-9]+::[A-Za-z0-9]+")
 # Tags as ECR allows them, and its wildcard:
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
@@ -109,6 +112,7 @@ class Protections:
 
     `tag_patterns` have ECR's wildcard `*`. `minimum_age` (since push) and `never_used_pulled_within` are for images
     without a known use. `pulled_within` is None for a grace period and a day. `newest` counts images of a repository.
+    `untagged_minimum_age` counts from the later of push and last recorded pull.
     """
 
     tag_patterns: tuple[str, ...] = ()
@@ -117,13 +121,27 @@ class Protections:
     never_used_pulled_within: timedelta = timedelta(days=90)
     newest: int = 1
     tags_never_move: bool = False
+    untagged_minimum_age: timedelta = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderRole:
+    """The role that the functions assume in each place to see what runs there: its name there and the external id."""
+
+    name: str
+    external_id: str
+
+    def arn(self, place: Place, partition: str) -> str:
+        """The role of one place. Roles are global, so that the region is in the name."""
+        return f"arn:{partition}:iam::{place.account}:role/{self.name}-{place.region}"
 
 
 @dataclass(frozen=True)
 class CheckSettings(Settings):
     """What `run_checks` needs to know on top.
 
-    `workload_account_ids` is None where every active account of the organisation is expected.
+    `workload_account_ids` is None where every active account of the organisation is expected, and `reader_role` where
+    nobody asks the accounts what runs.
     """
 
     action: Action
@@ -137,6 +155,7 @@ class CheckSettings(Settings):
     protections: Protections
     removals_per_day: int
     archive_period: timedelta
+    reader_role: ReaderRole | None = None
 
     def is_exempt(self, place: Place, arn: str | None = None) -> bool:
         """Whether the account, this region of it or this one resource was exempted from having to be known."""
@@ -156,6 +175,7 @@ class CheckSettings(Settings):
         if missing := set(ECS_TYPES) - set(types):
             raise SettingsError(f"environment variable RESOURCE_TYPES lacks {', '.join(sorted(missing))}")
         pulled_within = env.optional_number("PULLED_WITHIN_HOURS", 0, 8760)
+        untagged_age = env.optional_number("UNTAGGED_MINIMUM_AGE_DAYS", 0, 3650)
         return {
             **super()._arguments(env),
             "action": Action(env.choice("ACTION", tuple(action.value for action in Action))),
@@ -175,10 +195,21 @@ class CheckSettings(Settings):
                 never_used_pulled_within=timedelta(days=env.number("NEVER_USED_PULLED_WITHIN_DAYS", 0, 3650)),
                 newest=env.number("NEWEST_IMAGES", 0, 10000),
                 tags_never_move=env.choice("TAGS_NEVER_MOVE", ("true", "false")) == "true",
+                untagged_minimum_age=timedelta(days=30 if untagged_age is None else untagged_age),
             ),
             "removals_per_day": env.number("REMOVALS_PER_DAY", 1, 100_000),
             "archive_period": timedelta(days=env.number("ARCHIVE_DAYS", 1, 3650)),
+            "reader_role": _reader_role(env),
         }
+
+
+def _reader_role(env: _Environment) -> ReaderRole | None:
+    if not env.given("READER_ROLE_NAME"):
+        return None
+    return ReaderRole(
+        env.matching("READER_ROLE_NAME", _ROLE_NAME, "the name of an IAM role without the region at its end"),
+        env.matching("READER_EXTERNAL_ID", _EXTERNAL_ID, "an external id, such as the ARN of the event bus"),
+    )
 
 
 class _Environment:
@@ -199,6 +230,9 @@ class _Environment:
             raise SettingsError(f"environment variable {name} is {value!r}, but must be {allowed}")
         return value
 
+    def given(self, name: str) -> bool:
+        return bool(self._variables.get(name, "").strip())
+
     def list_of(self, name: str, item: re.Pattern[str], example: str, *, empty: bool = False) -> list[str]:
         values = [value.strip() for value in self._variables.get(name, "").split(",") if value.strip()]
         if not values and not empty:
@@ -218,7 +252,7 @@ class _Environment:
         return int(value)
 
     def optional_number(self, name: str, lowest: int, highest: int) -> int | None:
-        return self.number(name, lowest, highest) if self._variables.get(name, "").strip() else None
+        return self.number(name, lowest, highest) if self.given(name) else None
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str | None = None) -> str:
         value = self.text(name, default)

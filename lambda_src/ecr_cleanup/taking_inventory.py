@@ -85,7 +85,8 @@ class InventoryTaker:
         all_findings = [findings, of_ledger, of_records, of_aggregator]
         if shown:
             all_findings.append(self._compare_with(records, expected, shown, all_findings, now))
-        return build_inventory(all_findings, read_at=now, places=len(expected))
+        active = shown.definitions if shown else {}
+        return build_inventory(all_findings, read_at=now, expected=expected, active=active)
 
     def read_registrations(self, now: datetime) -> Inventory:
         """Only the registrations, as they are now: those that came since the inventory was taken are among them."""

@@ -179,6 +179,25 @@ data "aws_iam_policy_document" "run_checks" {
     }
   }
 
+  # A list of the roles' ARNs would not fit into a policy, so the accounts are a condition. AWS has both keys with most
+  # actions, and AssumeRole is not among the exceptions that it lists:
+  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount
+  dynamic "statement" {
+    for_each = var.workloads.live_usage ? ["arn:${local.partition}:iam::*:role/${local.reader_role_name}-*"] : []
+
+    content {
+      sid       = "AssumeReaders"
+      actions   = ["sts:AssumeRole"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = var.workloads.organization_id == null ? "aws:ResourceAccount" : "aws:ResourceOrgID"
+        values   = var.workloads.organization_id == null ? sort(coalesce(var.workloads.account_ids, [])) : [var.workloads.organization_id]
+      }
+    }
+  }
+
   # ListAccounts has no resource to name:
   # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
   dynamic "statement" {

@@ -25,10 +25,13 @@ locals {
         WORKLOAD_ORGANIZATION         = tostring(var.workloads.organization_id != null)
         WORKLOAD_REGIONS              = join(",", sort(local.workload_regions))
         EXEMPT_ACCOUNTS               = join(",", sort(var.workloads.exempt))
+        READER_ROLE_NAME              = var.workloads.live_usage ? local.reader_role_name : ""
+        READER_EXTERNAL_ID            = var.workloads.live_usage ? local.event_bus_arn : ""
         RESOURCE_TYPES                = join(",", sort(var.workloads.resource_types))
         MAX_REGISTRATION_LAG_MINUTES  = tostring(var.workloads.max_registration_lag_minutes)
         PROTECTED_TAG_PATTERNS        = join(",", sort(var.protections.tag_patterns))
         MINIMUM_AGE_DAYS              = tostring(var.protections.minimum_age_days)
+        UNTAGGED_MINIMUM_AGE_DAYS     = tostring(var.protections.untagged_minimum_age_days)
         PULLED_WITHIN_HOURS           = var.protections.pulled_within_hours == null ? "" : tostring(var.protections.pulled_within_hours)
         NEVER_USED_PULLED_WITHIN_DAYS = tostring(var.protections.never_used_pulled_within_days)
         NEWEST_IMAGES                 = tostring(var.protections.newest_images)

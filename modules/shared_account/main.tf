@@ -29,4 +29,7 @@ locals {
   }
 
   schedule_role_name = "${var.name_prefix}-scheduler"
+
+  # The module workload_account makes one per account and region, with the region after this.
+  reader_role_name = "${var.name_prefix}-reader"
 }

@@ -26,6 +26,7 @@ variable "workloads" {
     ])
     aggregator_name              = optional(string)
     max_registration_lag_minutes = optional(number, 60)
+    live_usage                   = optional(bool, true)
   })
   description = <<-EOT
     Who uses images of the registry. An image is only removed while every one of these accounts and regions is known.
@@ -43,6 +44,9 @@ variable "workloads" {
       Default: one is made.
     - `max_registration_lag_minutes`: how long AWS Config may take to show a new task definition, 5 to 1440 minutes.
       If it takes longer, its account counts as unknown and nothing is removed.
+    - `live_usage`: whether every one of these accounts and regions is asked what runs there right now, by digest,
+      before an image is removed, under the role that the module workload_account makes. While one of them cannot be
+      asked, nothing is removed. `false`: images that may run under a tag that has moved, and untagged ones, are kept.
   EOT
   nullable    = false
 
@@ -174,6 +178,7 @@ variable "protections" {
   type = object({
     tag_patterns                  = optional(set(string), [])
     minimum_age_days              = optional(number, 14)
+    untagged_minimum_age_days     = optional(number, 30)
     pulled_within_hours           = optional(number)
     never_used_pulled_within_days = optional(number, 90)
     newest_images                 = optional(number, 1)
@@ -185,6 +190,8 @@ variable "protections" {
     - `tag_patterns`: images with a tag that matches one of these are kept, such as `release-*`; `*` stands for any
       characters, or none.
     - `minimum_age_days`: an image of which no use is known is kept this long after its push, 0 to 3650 days.
+    - `untagged_minimum_age_days`: an untagged image is kept this long after its push or its last pull, whichever is
+      later, 0 to 3650 days. Without `workloads.live_usage`, untagged images are kept for good.
     - `pulled_within_hours`: an image that was pulled this recently is kept, 0 to 8760 hours. What ECR knows of pulls is
       up to 24 hours old. Default: the grace period and 24 hours.
     - `never_used_pulled_within_days`: an image of which no use is known is kept if it was pulled this recently, 0 to
@@ -205,6 +212,10 @@ variable "protections" {
   validation {
     condition     = var.protections.minimum_age_days >= 0 && var.protections.minimum_age_days <= 3650 && floor(var.protections.minimum_age_days) == var.protections.minimum_age_days
     error_message = "protections.minimum_age_days must be a whole number of days from 0 to 3650, such as 14."
+  }
+  validation {
+    condition     = var.protections.untagged_minimum_age_days >= 0 && var.protections.untagged_minimum_age_days <= 3650 && floor(var.protections.untagged_minimum_age_days) == var.protections.untagged_minimum_age_days
+    error_message = "protections.untagged_minimum_age_days must be a whole number of days from 0 to 3650, such as 30."
   }
   validation {
     condition     = var.protections.pulled_within_hours == null || try(var.protections.pulled_within_hours >= 0 && var.protections.pulled_within_hours <= 8760 && floor(var.protections.pulled_within_hours) == var.protections.pulled_within_hours, false)

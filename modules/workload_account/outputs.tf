@@ -17,3 +17,8 @@ output "recorder_name" {
   description = "The AWS Config recorder made here, if any."
   value       = try(aws_config_configuration_recorder.this["this"].name, null)
 }
+
+output "reader_role_arn" {
+  description = "The role under which the shared account reads what runs here; null without `live_usage`."
+  value       = var.live_usage ? local.reader_role_arn : null
+}

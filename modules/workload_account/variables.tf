@@ -16,8 +16,8 @@ variable "event_bus_arn" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/.+$", var.event_bus_arn))
-    error_message = "event_bus_arn must be the ARN of an event bus, such as \"arn:aws:events:eu-central-1:123456789012:event-bus/ecr-cleanup\"."
+    condition     = can(regex("^arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$", var.event_bus_arn))
+    error_message = "event_bus_arn must be the ARN of the shared account's event bus, such as \"arn:aws:events:eu-central-1:123456789012:event-bus/ecr-cleanup\"."
   }
 }
 
@@ -61,6 +61,16 @@ variable "recorder" {
     condition     = var.recorder == null || try(var.recorder.history_days >= 1 && var.recorder.history_days <= 3650 && floor(var.recorder.history_days) == var.recorder.history_days, false)
     error_message = "recorder.history_days must be a whole number of days from 1 to 3650, such as 90."
   }
+}
+
+variable "live_usage" {
+  type        = bool
+  description = <<-EOT
+    Whether to make the role under which the shared account reads what runs in this account and region. While it expects
+    this account and cannot read it, it removes no image of anybody, unless its `workloads.live_usage` is `false`.
+  EOT
+  default     = true
+  nullable    = false
 }
 
 variable "permissions_boundary_arn" {

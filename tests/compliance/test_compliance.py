@@ -34,9 +34,19 @@ CONFIGURATIONS = HERE / "configurations"
 EXAMPLES = ("single_account", "multi_account", "local")
 OTHERS = ("organization_with_key", "report")
 FEATURES_OF = {
-    **dict.fromkeys(EXAMPLES, ("every_configuration", "accounts", "without_key", "delete")),
-    "organization_with_key": ("every_configuration", "organization", "key", "topic", "delete"),
-    "report": ("every_configuration", "organization", "without_key", "report"),
+    **dict.fromkeys(
+        EXAMPLES, ("every_configuration", "accounts", "without_key", "delete", "readers", "readers_of_accounts")
+    ),
+    "organization_with_key": (
+        "every_configuration",
+        "organization",
+        "key",
+        "topic",
+        "delete",
+        "readers",
+        "readers_of_organization",
+    ),
+    "report": ("every_configuration", "organization", "without_key", "report", "without_readers"),
 }
 
 SHARED = "module.ecr_cleanup.module.shared_account"
@@ -125,11 +135,23 @@ SCHEDULER = f"{SHARED}.aws_iam_role_policy.scheduler"
 LEDGER = f"{SHARED}.aws_dynamodb_table.ledger"
 LOGS = f'{SHARED}.aws_cloudwatch_log_group.function["run_checks"]'
 BUS_POLICY = f"{SHARED}.aws_cloudwatch_event_bus_policy.this"
+READER = f"{WORKLOAD}.aws_iam_role.reader[0]"
+READER_POLICY = f"{WORKLOAD}.aws_iam_role_policy.reader[0]"
 RECORDER = f'{WORKLOAD}.aws_config_configuration_recorder.this["this"]'
 
 
 def with_any_rule(statement: Json) -> None:
     statement["Condition"]["ArnEquals"]["aws:SourceArn"].append("arn:aws:events:eu-central-1:111111111111:rule/*")
+
+
+def trusting(plan: Plan, operator: str, key: str, value: str) -> None:
+    """Let the reader role be assumed with another value of a condition key."""
+    plan.statement(
+        READER,
+        "RunChecksOfTheSharedAccount",
+        lambda it: it["Condition"].update({operator: {key: value}}),
+        "assume_role_policy",
+    )
 
 
 def with_any_source(plan: Plan) -> None:
@@ -138,6 +160,78 @@ def with_any_source(plan: Plan) -> None:
 
 
 CONTROLS = {
+    "Readers read and do nothing else": Control(
+        lambda plan: plan.statement(READER_POLICY, "ReadEcs", lambda it: it["Action"].append("ecs:StopTask")),
+        "It is set to ecs:StopTask",
+    ),
+    "Readers read what can use images, and not what is stored": Control(
+        lambda plan: plan.statement(
+            READER_POLICY, "ReadFunctions", lambda it: it["Action"].append("secretsmanager:GetSecretValue")
+        ),
+        "It is set to secretsmanager:GetSecretValue",
+    ),
+    "Readers have the statements that were looked at, and no others": Control(
+        lambda plan: plan.statement(READER_POLICY, "ReadRules", lambda it: it.update(Sid="ReadMore")),
+        "It is set to ReadMore",
+    ),
+    "Readers read in one region": Control(
+        lambda plan: plan.statement(READER_POLICY, "ReadSchedules", lambda it: it.pop("Condition")),
+        "does not have Condition property",
+    ),
+    "Readers trust one account": Control(
+        lambda plan: plan.statement(
+            READER, "RunChecksOfTheSharedAccount", lambda it: it.update(Principal={"AWS": "*"}), "assume_role_policy"
+        ),
+        "It is set to *",
+    ),
+    "Readers trust only run-checks there": Control(
+        lambda plan: trusting(plan, "ArnEquals", "aws:PrincipalArn", "arn:aws:iam::123456789012:role/*"),
+        "It is set to arn:aws:iam::123456789012:role/*",
+    ),
+    "Readers want to hear the name of the bus": Control(
+        lambda plan: trusting(plan, "StringEquals", "sts:ExternalId", "anything"),
+        "It is set to anything",
+    ),
+    "No role but readers is assumed": Control(
+        lambda plan: plan.statement(
+            RUN_CHECKS, "AssumeReaders", lambda it: it.update(Resource=[it["Resource"], "arn:aws:iam::*:role/*"])
+        ),
+        "It is set to arn:aws:iam::*:role/*",
+    ),
+    "The statement that assumes roles does nothing else": Control(
+        lambda plan: plan.statement(
+            RUN_CHECKS, "AssumeReaders", lambda it: it.update(Action=["sts:AssumeRole", "sts:TagSession"])
+        ),
+        "It is set to sts:TagSession",
+    ),
+    "Only run-checks assumes roles": Control(
+        lambda plan: plan.statement(SCHEDULE_CHECKS, "WriteLedger", lambda it: it.update(Sid="AssumeReaders")),
+        "It is set to AssumeReaders",
+    ),
+    "Readers of other accounts are not assumed": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "AssumeReaders", lambda it: it.pop("Condition")),
+        "does not have Condition property",
+    ),
+    "Readers of other organizations are not assumed": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "AssumeReaders", lambda it: it.pop("Condition")),
+        "does not have Condition property",
+        plan="organization_with_key",
+    ),
+    "No role is assumed": Control(
+        lambda plan: plan.statement(RUN_CHECKS, "ReadImages", lambda it: it["Action"].append("sts:AssumeRole")),
+        "It is set to sts:AssumeRole",
+        plan="report",
+    ),
+    "No role trusts an account": Control(
+        lambda plan: plan.statement(
+            f"{WORKLOAD}.aws_iam_role.forward",
+            "RuleOfThisModule",
+            lambda it: it.update(Principal={"AWS": "arn:aws:iam::111111111111:root"}),
+            "assume_role_policy",
+        ),
+        f"{WORKLOAD}.aws_iam_role.forward (aws_iam_role) does not have Service property",
+        plan="report",
+    ),
     "No permission covers a whole service": Control(
         lambda plan: plan.statement(RUN_CHECKS, "ReadImages", lambda it: it.update(Action=["ecr:*"])),
         "It is set to ecr:*",
@@ -183,7 +277,11 @@ CONTROLS = {
         ),
         "It is set to iam:PassRole",
     ),
-    "Roles trust services, not accounts": Control(
+    "No other statement assumes roles": Control(
+        lambda plan: plan.statement(SCHEDULE_CHECKS, "WriteLedger", lambda it: it["Action"].append("sts:AssumeRole")),
+        "It is set to sts:AssumeRole",
+    ),
+    "Roles trust services, not accounts, except those of readers": Control(
         lambda plan: plan.statement(
             f"{WORKLOAD}.aws_iam_role.forward",
             "RuleOfThisModule",
@@ -435,6 +533,38 @@ def test_nothing_names_the_removal_of_images_but_one_role_where_it_was_asked_for
     assert [address.partition("module.shared_account.")[2] for address in found] == (
         [] if name == "report" else ['aws_iam_role_policy.function["run_checks"]']
     )
+
+
+def planned(plan: Json, suffix: str) -> list[Json]:
+    """What the plan makes of the resources whose address ends like this."""
+    return [change["change"]["after"] for change in plan["resource_changes"] if change["address"].endswith(suffix)]
+
+
+@pytest.mark.parametrize("name", sorted({*FEATURES_OF} - {"report"}))
+def test_run_checks_and_the_reader_roles_fit_together(name: str, plans: Mapping[str, Json]) -> None:
+    (function,) = planned(plans[name], 'aws_lambda_function.this["run_checks"]')
+    (role,) = planned(plans[name], 'aws_iam_role.function["run_checks"]')
+    variables = function["environment"][0]["variables"]
+    readers = planned(plans[name], "aws_iam_role.reader[0]")
+
+    assert readers
+    for reader in readers:
+        (statement,) = json.loads(reader["assume_role_policy"])["Statement"]
+        account = statement["Principal"]["AWS"].split(":")[4]
+        assert account == variables["REGISTRY_ID"]
+        assert statement["Condition"] == {
+            "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{account}:role/{role['name']}"},
+            "StringEquals": {"sts:ExternalId": variables["READER_EXTERNAL_ID"]},
+        }
+        assert reader["name"] == f"{variables['READER_ROLE_NAME']}-eu-central-1"
+
+
+def test_run_checks_knows_no_reader_roles_without_live_usage(plans: Mapping[str, Json]) -> None:
+    (function,) = planned(plans["report"], 'aws_lambda_function.this["run_checks"]')
+    variables = function["environment"][0]["variables"]
+
+    assert (variables["READER_ROLE_NAME"], variables["READER_EXTERNAL_ID"]) == ("", "")
+    assert planned(plans["report"], "aws_iam_role.reader[0]") == []
 
 
 def test_every_scenario_must_find_something_and_has_a_control_of_its_own() -> None:

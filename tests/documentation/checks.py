@@ -24,6 +24,7 @@ _SOURCE = re.compile(
 _META_ARGUMENTS = {"source", "providers", "count", "for_each", "depends_on"}
 _ACTION = re.compile(r"\b(?!aws:)[a-z0-9]+:[A-Z]\w+")  # what begins with aws: is a condition's key
 _ACTIONS = re.compile(r"\bactions\s*=\s*\[[^\]]*\]")
+_TRUST = re.compile(r'^data "aws_iam_policy_document" "\w*trust" \{\n.*?^\}$', re.MULTILINE | re.DOTALL)
 _METRIC = re.compile(r"(?:[A-Z][a-z]+){2,}")
 
 
@@ -135,9 +136,8 @@ def actions(text: str) -> set[str]:
 
 def actions_of_roles(modules: Path) -> set[str]:
     """The actions that the roles of all modules may take, apart from trusts."""
-    texts = [path.read_text() for path in modules.glob("*/*.tf")]
-    found = {action for text in texts for given in _ACTIONS.findall(text) for action in actions(given)}
-    return found - {"sts:AssumeRole"}
+    texts = [_TRUST.sub("", path.read_text()) for path in modules.glob("*/*.tf")]
+    return {action for text in texts for given in _ACTIONS.findall(text) for action in actions(given)}
 
 
 def metrics_of(package: Path) -> set[str]:

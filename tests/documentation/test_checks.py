@@ -191,9 +191,11 @@ def test_reads_one_section_and_the_first_column_of_its_tables() -> None:
 def test_reads_actions(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one/iam.tf").write_text(
-        'actions = [\n  "ecr:DescribeImages",\n  "sts:AssumeRole", "sqs:*"\n]\nname = "iam:PassedToService"'
+        'actions = [\n  "ecr:DescribeImages",\n  "sqs:*"\n]\nname = "iam:PassedToService"\n'
+        'data "aws_iam_policy_document" "role_trust" {\n  statement {\n    actions = ["sts:AssumeRole"]\n  }\n}\n'
+        'data "aws_iam_policy_document" "role" {\n  statement {\n    actions = ["sts:GetCallerIdentity"]\n  }\n}\n'
     )
-    assert actions_of_roles(tmp_path) == {"ecr:DescribeImages"}
+    assert actions_of_roles(tmp_path) == {"ecr:DescribeImages", "sts:GetCallerIdentity"}
     assert actions("`ecr:DescribeImages` on `aws:ResourceTag`") == {"ecr:DescribeImages"}
 
 

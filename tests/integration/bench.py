@@ -13,9 +13,11 @@ from botocore.exceptions import ClientError
 from ecr_cleanup.aws.event_bus import EventBus
 from ecr_cleanup.check import Check
 from ecr_cleanup.checking import Answer, CheckRun
+from ecr_cleanup.live_usage import LiveUsage
 from ecr_cleanup.settings import CheckSettings
 from ecr_cleanup.taking_inventory import InventoryTaker
-from fakes import HOST, PROD, FakeAggregator, FakeClock, Pushed
+from fake_accounts import EXTERNAL_ID, ROLE, FakeAccounts
+from fakes import DEV, HOST, PROD, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Bench:
         self.settings = CheckSettings.from_environment(self.environment)
         self.organization: Callable[[], frozenset[str]] = frozenset
         self.time_left = timedelta(minutes=15)
+        self.accounts = FakeAccounts(PROD, DEV)
         self.announced: list[dict[str, Any]] = []
         self.bus = EventBus(boto3.client("events"), "ecr-cleanup")
         monkeypatch.setattr(self.bus, "announce_removal", lambda facts: self.announced.append(dict(facts)))
@@ -104,7 +107,15 @@ class Bench:
     def configure(self, **changes: str) -> None:
         self.settings = CheckSettings.from_environment(self.environment | changes)
 
+    def ask_accounts(self, **changes: str) -> None:
+        """Switch live usage on: the accounts are asked what runs, and nothing does unless a test says so."""
+        self.configure(READER_ROLE_NAME=ROLE, READER_EXTERNAL_ID=EXTERNAL_ID, **changes)
+
     def run(self) -> CheckRun:
+        live_usage = None
+        if role := self.settings.reader_role:
+            accounts = self.accounts
+            live_usage = LiveUsage(self.settings, role, accounts.sts_client(), accounts.place_client, self.ledger)
         taker = InventoryTaker(
             self.settings,
             self.aggregator,  # type: ignore[arg-type]
@@ -121,6 +132,7 @@ class Bench:
             event_bus=self.bus,
             clock=self.clock,
             time_left=lambda: self.time_left,
+            live_usage=live_usage,
         )
 
     def check(self, *image_ids: ImageId, attempt: int = 0) -> list[Answer]:

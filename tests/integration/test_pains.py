@@ -76,6 +76,7 @@ def test_the_tag_moved_and_tasks_on_the_untagged_image_cannot_restart(bench: Ben
     bench.aggregator.show_consumer("AWS::ECS::Service", SERVICE, task_definition=ARN, place=DEV)
     running = bench.push("latest", content="running")
     bench.push("latest", content="newer", days_ago=20)
+    bench.used(running)
     (answer,) = bench.check(running)
     assert (answer.decision.verdict, answer.decision.rule) == (Verdict.KEEP, "may_be_pinned")
     assert bench.left(running)

@@ -170,7 +170,7 @@ def test_an_inventory_knows_how_many_usages_and_places_it_has(bench: Bench) -> N
     bench.aggregator.show(ARN, "nginx", REFERENCE)
     bench.aggregator.show_consumer(SERVICE, SERVICE_ARN, task_definition=ARN)
     inventory = bench.take()
-    assert (inventory.size, inventory.places) == (4, 2)
+    assert (inventory.size, len(inventory.expected)) == (4, 2)
 
 
 # What nobody knows

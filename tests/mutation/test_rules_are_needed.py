@@ -115,6 +115,11 @@ def a_tag_that_moved(world: World) -> None:
     world.bench.aggregator.show(ARN, f"{APP}:latest")
 
 
+def an_image_that_only_a_task_still_runs(world: World) -> None:
+    world.bench.ask_accounts()
+    world.bench.accounts[DEV].run((f"{APP}:latest", world.bench.image_id.digest))
+
+
 def an_untagged_image(world: World) -> ImageId:
     return unused(world, world.bench.push(content="untagged"))
 
@@ -182,14 +187,15 @@ RULES: dict[Rule, Scenario] = {
     decision.not_an_image: a_chart,
     decision.in_use: a_user,
     decision.inventory_not_trusted: a_source_that_failed,
-    decision.may_be_pinned: a_tag_that_moved,
-    decision.untagged: an_untagged_image,
     decision.protected_tag: a_protected_tag,
     decision.newest: the_newest_image,
     decision.within_grace_period: a_use_that_ended_an_hour_ago,
     decision.too_young: a_young_image_that_nobody_used_yet,
     decision.pulled_recently: an_image_that_somebody_pulled,
     decision.archived: an_image_in_the_archive_of_somebody_else,
+    decision.may_be_running: an_image_that_only_a_task_still_runs,
+    decision.may_be_pinned: a_tag_that_moved,
+    decision.untagged: an_untagged_image,
     decision.held_by_an_index: a_child_of_an_index_that_would_be_archived,
     decision.cap_reached: a_cap_that_is_reached,
 }
@@ -747,7 +753,7 @@ CONDITIONS = [
     Mutant(Finder._proven, "push.at < registered_at", "True", a_tag_that_was_pushed_after_the_registration),
     Mutant(Finder._proven, "if len(some) == 1", "if some", a_tag_that_was_pushed_twice),
     Mutant(Finder._proven, "now.get(key) == push.digest", "True", a_tag_that_means_another_image_by_now),
-    Mutant(Finder._with_users, "record.held", "False", a_use_that_ended_without_anybody_being_told),
+    Mutant(Finder._with_users, "record.held or restored", "restored", a_use_that_ended_without_anybody_being_told),
 ]
 
 

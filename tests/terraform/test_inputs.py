@@ -71,9 +71,12 @@ CASES = [
     *workloads("and nothing else", f"{ONE}, resource_types = {json.dumps([*ECS, 'AWS::Lambda::Function'])}"),
     *workloads("name of an AWS Config aggregator", f'{ONE}, aggregator_name = ""', f'{ONE}, aggregator_name = "a b"'),
     *workloads("from 5 to 1440", *(f"{ONE}, max_registration_lag_minutes = {lag}" for lag in (0, 4, 1441, 5.5, -60))),
+    *workloads("a bool", f'{ONE}, live_usage = "sometimes"'),
     *workloads(
         None,
         ONE,
+        f"{ONE}, live_usage = false",
+        f"{ONE}, live_usage = null",
         'organization_id = "o-a1b2c3d4e5"',
         f"account_ids = {json.dumps(MANY[1:])}",
         f'{ONE}, regions = ["us-gov-west-1", "ap-southeast-3"], exempt = ["123456789012/eu-central-1", "210987654321"]',
@@ -98,6 +101,9 @@ CASES = [
     *shared("archive_days", None, "1", "3650"),
     *protections("1 to 128 letters", *(f'tag_patterns = ["{it}"]' for it in ("", "a,b", "v?", "é", "a" * 129))),
     *protections("minimum_age_days must be", *(f"minimum_age_days = {days}" for days in (-1, 3651, 0.5))),
+    *protections(
+        "untagged_minimum_age_days must be", *(f"untagged_minimum_age_days = {days}" for days in (-1, 3651, 0.5))
+    ),
     *protections("from 0 to 8760", *(f"pulled_within_hours = {hours}" for hours in (-1, 8761, 0.5))),
     *protections(
         "never_used_pulled_within_days must be",
@@ -110,6 +116,8 @@ CASES = [
         "",
         f'tag_patterns = ["*", "release-*", "v1._-*", "{"a" * 128}"]',
         "minimum_age_days = 0, pulled_within_hours = 0, never_used_pulled_within_days = 0, newest_images = 0",
+        "untagged_minimum_age_days = 0",
+        "untagged_minimum_age_days = 3650",
         "minimum_age_days = 3650, pulled_within_hours = 8760, never_used_pulled_within_days = 3650",
         "newest_images = 10000, removals_per_day = 100000, tags_never_move = true",
         "pulled_within_hours = null, removals_per_day = 1",
@@ -133,10 +141,14 @@ CASES = [
     *shared("permissions_boundary_arn", None, '"arn:aws:iam::aws:policy/PowerUserAccess"'),
     *shared("log_retention_days", "that CloudWatch Logs takes", "0", "2", "366"),
     *workload("name_prefix", "such as \"ecr-cleanup\"", '"Ecr"'),
-    *workload("event_bus_arn", "must be the ARN of an event bus", '"ecr-cleanup"', f'"{BUS[:-12]}"'),
+    *workload("event_bus_arn", "the ARN of the shared account's event bus", '"ecr-cleanup"', f'"{BUS[:-12]}"'),
+    *workload("event_bus_arn", "the ARN of the shared account's event bus", f'"{BUS}/a"', f'"{BUS}{"x" * 14}"'),
+    *workload("event_bus_arn", None, f'"{BUS}{"x" * 13}"'),
     *workload("event_source", '"cloudtrail" or "config"', '"eventbridge"'),
     *workload("recorder", "from 1 to 3650", *(f"{{ history_days = {days} }}" for days in (0, 3651, 1.5))),
     *workload("recorder", None, "{}", "{ history_days = 1 }"),
+    *workload("live_usage", "a bool", '"sometimes"'),
+    *workload("live_usage", None, "true", "false"),
     *workload("permissions_boundary_arn", "must be the ARN of a policy", '"boundary"'),
 ]  # fmt: skip
 
@@ -202,6 +214,35 @@ def test_single_account_must_expect_itself(tmp_path: Path, aws: Mapping[str, str
 
     assert f'workloads.account_ids must name this account too, such as ["{ACCOUNT}"]' in said
     assert 'workloads.regions must name this region too, such as ["eu-central-1"]' in said
+
+
+def test_as_many_accounts_and_regions_as_there_are_fit_into_settings_and_policy(
+    tmp_path: Path, aws: Mapping[str, str]
+) -> None:
+    # About as many regions as AWS has, with names as long as they come.
+    sides = ("northeast", "southeast", "southwest", "northwest")
+    regions = json.dumps([f"ap-{side}-{number}" for side in sides for number in range(1, 9)])
+    tree = copy_of_tree(tmp_path / "tree")
+    inputs = {
+        "workloads": f"{{ account_ids = {json.dumps(MANY[1:])} }}",
+        "registry_regions": regions,
+        "name_prefix": "a" * 24,
+        "action": "delete",
+    }
+    environment = {**aws, **{f"TF_VAR_{name}": value for name, value in inputs.items()}}
+    terraform = Terraform(tree, terraform_environment(tree, environment))
+    terraform.init()
+
+    terraform.plan(out=tree / "out.tfplan")
+
+    plan = terraform.show_json(tree / "out.tfplan")
+    (policy,) = (
+        change["change"]["after"]["policy"]
+        for change in plan["resource_changes"]
+        if change["address"].endswith('aws_iam_role_policy.function["run_checks"]')
+    )
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, which does not count white space
+    assert len("".join(policy.split())) <= 10240
 
 
 def test_settings_must_fit_into_what_lambda_takes(tmp_path: Path, aws: Mapping[str, str]) -> None:

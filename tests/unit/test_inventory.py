@@ -206,8 +206,12 @@ def test_a_known_image_counts_even_if_its_reference_cannot_be_read_or_means_anot
 
 def test_an_inventory_knows_its_size() -> None:
     usages = usages_of_task_definition(TaskDefinition(ARN, PLACE, ("nginx", f"{HOST}/team/app:v1")))
-    inventory = build_inventory([Findings(tuple(usages)), Findings(tuple(usages))], read_at=NOW, places=7)
-    assert (inventory.size, inventory.places) == (4, 7)
+    inventory = build_inventory(
+        [Findings(tuple(usages)), Findings(tuple(usages))],
+        read_at=NOW,
+        expected=frozenset(Place(f"{n:012}", "eu-central-1") for n in range(7)),
+    )
+    assert (inventory.size, len(inventory.expected)) == (4, 7)
 
 
 # Recorders

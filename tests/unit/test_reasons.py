@@ -193,12 +193,15 @@ def test_a_problem_says_where_what_and_how_to_repair_it() -> None:
 
 def test_an_inventory_of_nothing_has_no_size() -> None:
     for inventory in (Inventory(NOW, ()), build_inventory([], read_at=NOW)):
-        assert (inventory.size, inventory.places) == (0, 0)
+        assert (inventory.size, len(inventory.expected)) == (0, 0)
         assert inventory.users_of(IMAGE) == []
 
 
 def test_what_is_logged_of_an_inventory_is_not_all_that_is_in_it() -> None:
-    assert repr(build_inventory([], read_at=NOW)) == f"Inventory(read_at={NOW!r}, problems=(), size=0, places=0)"
+    assert (
+        repr(build_inventory([], read_at=NOW))
+        == f"Inventory(read_at={NOW!r}, problems=(), size=0, expected=frozenset())"
+    )
 
 
 def registration(name: str, *, references: frozenset[str] = frozenset({"x:v1"})) -> Registration:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,16 +13,31 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botocore.client import BaseClient
     from mypy_boto3_config import ConfigServiceClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_organizations import OrganizationsClient
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_sts import STSClient
 
 # https://docs.aws.amazon.com/boto3/latest/guide/retries.html: standard mode backs off on throttling and
 # on transient errors; the batch as a whole is retried by the queue.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=15)
+# Other accounts' limits are shared with whatever else runs there, so that it slows down when it is told to.
+_PLACE_CONFIG = Config(retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=5, read_timeout=15)
+# Sessions are no good in several threads at a time, and a new one would read all models of services anew.
+_MAKING_CLIENTS = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Those of an assumed role."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
 
 
 def config_client() -> ConfigServiceClient:
@@ -41,6 +58,24 @@ def organizations_client() -> OrganizationsClient:
 
 def scheduler_client() -> EventBridgeSchedulerClient:
     return boto3.client("scheduler", config=_CONFIG)
+
+
+def sts_client() -> STSClient:
+    return boto3.client("sts", config=_CONFIG)
+
+
+def place_client(service: str, credentials: Credentials, region: str) -> BaseClient:
+    """A client of any service in another account, under a role that was assumed there. Can be called by any thread."""
+    with _MAKING_CLIENTS:
+        client: BaseClient = boto3.client(
+            service,  # type: ignore[call-overload]
+            region_name=region,
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token,
+            config=_PLACE_CONFIG,
+        )
+    return client
 
 
 def ecr_clients() -> Callable[[str], ECRClient]:

@@ -8,6 +8,7 @@
                                           removal_started_at, removed_at, removal
     TAG#<repository>:<tag>       STATE    pushes: "<time>|<digest>"
     REMOVALS#<hour>              STATE    removals: how many
+    FUNCTION#<version>#<hash>    STATE    images: what a version of a Lambda function runs with that code
     PLACE                        <place>  deregistered, and what was counted last: active, counted_at, deregistered_then
 
 Every write of an event can be repeated and reordered without changing the outcome: times are set once or only moved
@@ -29,7 +30,7 @@ from ecr_cleanup.manifest import Manifest
 from ecr_cleanup.settings import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -38,6 +39,7 @@ _IMAGE_RECORD_LIFETIME = timedelta(days=12 * 365)
 # A registration whose revision is unknown cannot be matched with the aggregator; by then Config shows it.
 _NAMELESS_LIFETIME = timedelta(hours=24)
 _COUNTED_HOURS = 25
+_REMEMBERED_FOR = timedelta(days=365)
 _REMOVALS_LIFETIME = timedelta(days=3)
 _USERS_KEPT = 50
 # One push of a tag can prove something, two already cannot.
@@ -364,6 +366,16 @@ class Ledger:
         items = self._table.get({tag: _tag(repository, tag) for tag in tags})
         return {tag: frozenset(map(_push, texts(item, "pushes"))) for tag, item in items.items()}
 
+    def remembered_images(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
+        """The images of those of the names that `remember_images` was told of, for a year."""
+        items = self._table.get({name: _remembered(name) for name in names})
+        return {name: images for name, item in items.items() if (images := texts(item, "images"))}
+
+    def remember_images(self, name: str, images: Collection[str]) -> None:
+        """What a name means for good: image strings, at least one."""
+        values: dict[str, Value] = {"images": images, "expiry": _expiry(datetime.now(UTC), _REMEMBERED_FOR)}
+        self._table.update(Update(_remembered(name), "SET images = :images, expires_at = :expiry", values))
+
     def places(self) -> dict[Place, PlaceRecord]:
         """All places of which anything was counted."""
         return {
@@ -412,6 +424,10 @@ def _image(image_id: ImageId) -> str:
 
 def _tag(repository: Repository, tag: str) -> str:
     return f"TAG#{repository}:{tag}"
+
+
+def _remembered(name: str) -> str:
+    return f"FUNCTION#{name}"
 
 
 def _removals(hour: datetime) -> str:

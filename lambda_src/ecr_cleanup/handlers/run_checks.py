@@ -20,7 +20,8 @@ from ecr_cleanup.check import Check
 from ecr_cleanup.checking import CheckRun
 from ecr_cleanup.errors import CheckError
 from ecr_cleanup.handlers.records import careful
-from ecr_cleanup.observability import count, logger, metrics, report_answer, report_inventory, tracer
+from ecr_cleanup.live_usage import LiveUsage
+from ecr_cleanup.observability import count, logger, metrics, report_answer, report_problems, tracer
 from ecr_cleanup.settings import Action, CheckSettings
 from ecr_cleanup.taking_inventory import InventoryTaker
 
@@ -56,7 +57,14 @@ def _adapters() -> dict[str, Any]:
         ),
         "schedules": CheckSchedules(clients.scheduler_client(), settings),
         "event_bus": EventBus(clients.events_client(), settings.event_bus_name),
+        "live_usage": _live_usage(settings, ledger),
     }
+
+
+def _live_usage(settings: CheckSettings, ledger: Ledger) -> LiveUsage | None:
+    if settings.reader_role is None:
+        return None
+    return LiveUsage(settings, settings.reader_role, clients.sts_client(), clients.place_client, ledger)
 
 
 def _exclude_own_pulls(settings: CheckSettings, registry: Registry) -> None:
@@ -93,7 +101,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     response = process_partial_response(
         event=event, record_handler=careful(answer), processor=processor, context=context
     )
-    report_inventory(run.inventory_if_read)
+    report_problems(run.problems_if_read)
     return response
 
 

@@ -12,6 +12,7 @@ Feature: Roles may do what they need and nothing else
   @noskip
   Scenario: No permission is on everything, except where AWS has nothing to name
     Given I have aws_iam_role_policy defined
+    When its role is not ".*-reader-.*" regex
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
@@ -62,8 +63,19 @@ Feature: Roles may do what they need and nothing else
     And its value must not match the "^iam:.*$" regex
 
   @noskip
-  Scenario: Roles trust services, not accounts
+  Scenario: No other statement assumes roles
+    Given I have aws_iam_role_policy defined
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    When its Sid is not "^AssumeReaders$" regex
+    Then it must have Action
+    And its value must not match the "^sts:.*$" regex
+
+  @noskip
+  Scenario: Roles trust services, not accounts, except those of readers
     Given I have aws_iam_role defined
+    When its name is not ".*-reader-.*" regex
     Then it must have assume_role_policy
     Then it must have Statement
     Then it must have Principal
@@ -73,7 +85,7 @@ Feature: Roles may do what they need and nothing else
   @noskip
   Scenario: Services take a role only on behalf of this account
     Given I have aws_iam_role defined
-    When its name is not ".*-(schedule|run)-checks$" regex
+    When its name is not ".*-((schedule|run)-checks|reader-.*)$" regex
     Then it must have assume_role_policy
     Then it must have Statement
     Then it must have Condition

@@ -1,0 +1,101 @@
+"""ECS daemons, which run once on each instance, and whose task definitions AWS Config does not record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from ecr_cleanup.chunks import chunks
+from ecr_cleanup.inventory import Findings, Source, Usage
+from ecr_cleanup.readers.ecs_services import REVISIONS_PER_CALL, images_in_use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mypy_boto3_ecs.type_defs import ListDaemonsRequestTypeDef, ListDaemonTaskDefinitionsRequestTypeDef
+
+    from ecr_cleanup.readers.session import PlaceSession
+
+
+_NO_DAEMONS = ("UnsupportedFeatureException", "UnknownOperationException")
+
+
+def read_daemons(session: PlaceSession) -> Findings:
+    """What daemons run, and what their task definitions name. Nothing, where the SDK does not know them yet.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemons.html
+    """
+    if not session.cluster_arns or not hasattr(session.ecs, "list_daemons"):
+        return Findings()
+    try:
+        usages = [*_of_daemons(session), *_of_task_definitions(session)]
+    except ClientError as error:
+        # A region that does not have them yet.
+        if error.response["Error"]["Code"] not in _NO_DAEMONS:
+            raise
+        return Findings()
+    return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)))
+
+
+def _of_daemons(session: PlaceSession) -> Iterator[Usage]:
+    revisions: dict[str, str] = {}
+    deployments: dict[str, str] = {}
+    for cluster in session.cluster_arns:
+        for arn in _daemons(session, cluster):
+            daemon = session.ecs.describe_daemon(daemonArn=arn)["daemon"]
+            revisions |= {each["arn"]: arn for each in daemon.get("currentRevisions", ())}
+            if "deploymentArn" in daemon:
+                deployments[daemon["deploymentArn"]] = arn
+    revisions |= dict(_of_deployments(session, deployments))
+    for some in chunks(sorted(revisions), REVISIONS_PER_CALL):
+        found = session.ecs.describe_daemon_revisions(daemonRevisionArns=list(some))
+        session.refuse_failures(found["failures"], "ecs:DescribeDaemonRevisions")
+        for revision in found["daemonRevisions"]:
+            yield from images_in_use(
+                session,
+                "daemon",
+                revisions[revision["daemonRevisionArn"]],
+                revision.get("containerImages", ()),
+                pinned=True,
+                through="",
+            )
+
+
+def _of_deployments(session: PlaceSession, deployments: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The revisions between which daemons move; until a deployment has ended well, it can go back."""
+    for some in chunks(sorted(deployments), REVISIONS_PER_CALL):
+        answer = session.ecs.describe_daemon_deployments(daemonDeploymentArns=list(some))
+        session.refuse_failures(answer["failures"], "ecs:DescribeDaemonDeployments")
+        for deployment in answer["daemonDeployments"]:
+            arn = deployments[deployment["daemonDeploymentArn"]]
+            if "targetDaemonRevision" in deployment:
+                yield deployment["targetDaemonRevision"]["arn"], arn
+            if deployment.get("status") != "SUCCESSFUL":
+                yield from ((each["arn"], arn) for each in deployment.get("sourceDaemonRevisions", ()))
+                if back := deployment.get("rollback", {}).get("rollbackTargetDaemonRevisionArn"):
+                    yield back, arn
+
+
+def _daemons(session: PlaceSession, cluster: str) -> Iterator[str]:
+    request: ListDaemonsRequestTypeDef = {"clusterArn": cluster, "maxResults": 100}
+    while True:
+        answer = session.ecs.list_daemons(**request)
+        yield from (each["daemonArn"] for each in answer["daemonSummariesList"])
+        if not answer.get("nextToken"):
+            return
+        request["nextToken"] = answer["nextToken"]
+
+
+def _of_task_definitions(session: PlaceSession) -> Iterator[Usage]:
+    """What a daemon can be made of; it cannot be deregistered, only deleted."""
+    request: ListDaemonTaskDefinitionsRequestTypeDef = {"status": "ACTIVE", "maxResults": 100}
+    while True:
+        answer = session.ecs.list_daemon_task_definitions(**request)
+        for arn in (each["arn"] for each in answer["daemonTaskDefinitions"]):
+            found = session.ecs.describe_daemon_task_definition(daemonTaskDefinition=arn)["daemonTaskDefinition"]
+            for container in found.get("containerDefinitions", ()):
+                yield Usage("daemon task definition", arn, session.place, container["image"], Source.LIVE)
+        if not answer.get("nextToken"):
+            return
+        request["nextToken"] = answer["nextToken"]
