@@ -97,7 +97,11 @@ def soak(steps: int, first_seed: int, *, live: str = "both", shrink: bool = True
         try:
             done = run(number, LENGTHS[number % len(LENGTHS)], live=live, shrink=shrink)
         except BaseException:
-            print(f"seed {number} FAILED; again: make soak STEPS=1 SEED={number} LIVE={live}", flush=True)
+            steps = totals["steps"] + Safety.totals["steps"]
+            print(
+                f"seed {number} FAILED after {steps} steps; again: make soak STEPS=1 SEED={number} LIVE={live}",
+                flush=True,
+            )
             raise
         totals += done
         took = time.perf_counter() - began

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,15 +32,16 @@ def teams() -> Iterator[Teams]:
         yield teams
 
 
-def session() -> Any:
-    assumed = clients.sts_client().assume_role(  # type: ignore[attr-defined, unused-ignore]
+def session() -> clients.Credentials:
+    assumed = clients.sts_client().assume_role(
         RoleArn=ROLE, RoleSessionName="test", ExternalId=LIVE_USAGE["READER_EXTERNAL_ID"], DurationSeconds=900
     )
-    return SimpleNamespace(access_key_id=assumed["Credentials"]["AccessKeyId"])
+    found = assumed["Credentials"]
+    return clients.Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
 
 
 def client(service: str) -> Any:
-    return clients.place_client(service, session(), REGION)  # type: ignore[attr-defined, unused-ignore]
+    return clients.place_client(service, session(), REGION)
 
 
 def running(teams: Teams, *, tag: str = "v1", desired: int = 1, takes: timedelta = timedelta()) -> Runner:
@@ -225,7 +225,7 @@ def test_a_reader_role_that_is_missing_throttled_or_stripped_reads_nothing(teams
 
 def test_a_session_ends_and_is_for_its_region_alone(teams: Teams) -> None:
     credentials = session()
-    place_client: Any = clients.place_client  # type: ignore[attr-defined, unused-ignore]
+    place_client: Any = clients.place_client
     with pytest.raises(ClientError, match="AccessDeniedException"):
         place_client("ecs", credentials, "eu-west-1").list_clusters()
     reader = place_client("ecs", credentials, REGION)
@@ -237,6 +237,6 @@ def test_a_session_ends_and_is_for_its_region_alone(teams: Teams) -> None:
 
 
 def test_who_does_not_know_the_external_id_is_refused(teams: Teams) -> None:
-    sts: Any = clients.sts_client()  # type: ignore[attr-defined, unused-ignore]
+    sts: Any = clients.sts_client()
     with pytest.raises(ClientError, match="AccessDenied"):
         sts.assume_role(RoleArn=ROLE, RoleSessionName="test", ExternalId="another", DurationSeconds=900)

@@ -27,6 +27,7 @@ import time_machine
 from moto import mock_aws
 from moto.ecr.models import ecr_backends
 
+from ecr_cleanup import live_usage
 from ecr_cleanup.aws import clients
 from ecr_cleanup.handlers import run_checks, schedule_checks
 from ecr_cleanup.observability import logger
@@ -186,9 +187,11 @@ class World:
         for service in _HOOKED:
             if service != "ecr":
                 made = partial(_client, service)
-                stack.enter_context(patch.object(clients, f"{service}_client", made, create=True))
+                stack.enter_context(patch.object(clients, f"{service}_client", made))
         stack.enter_context(patch.object(clients, "ecr_clients", lambda: lambda _: _client("ecr")))
-        stack.enter_context(patch.object(clients, "place_client", self._place_client, create=True))
+        stack.enter_context(patch.object(clients, "place_client", self._place_client))
+        # One place after the other, so that a story is the same each time.
+        stack.enter_context(patch.object(live_usage, "PARALLEL_PLACES", 1))
         stack.callback(self._cold)
         stack.callback(setattr, World, "current", None)
         World.current = self
@@ -511,7 +514,7 @@ class World:
             self.counts["removals refused by IAM"] += 1
             raise RefusedError("AccessDeniedException", "not authorized by the condition on aws:ResourceTag")
 
-    def _place_client(self, service: str, credentials: Any, region: str) -> Any:
+    def _place_client(self, service: str, credentials: clients.Credentials, region: str) -> Any:
         """A client of the session that somebody got by assuming a reader role."""
         with self._lock:
             made = _client(service, self.workloads.open(credentials.access_key_id, region))
