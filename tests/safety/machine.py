@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import ecr_cleanup.decision
-from safety.model import Image, Kind, Model, Reference, Repository, TaskDefinition
+from safety.model import Function, Image, Kind, Model, Reference, Repository, TaskDefinition
 from safety.parts import SERVICE, TASK_SET
 from safety.teams import Teams
 from safety.workloads import Habits, Role, Shown
@@ -21,6 +21,8 @@ COMPLETE = hasattr(ecr_cleanup.decision, "may_be_pinned")
 
 # Which of those that are there: counted from the newest, and beyond the end from there again.
 which = st.integers(0, 5)
+# Three of the first five are in the repository whose tags can move.
+often_mutable = st.sampled_from([0, 0, 0, 1, 2])
 places = st.sampled_from(PLACES)
 tags = st.sampled_from(["v1", "v2", "v3", "latest", "release-1"])
 calls = st.integers(1, 30) | st.integers(1, 120)
@@ -143,10 +145,6 @@ class Safety(RuleBasedStateMachine):
         active = [definition for definition in self.model.task_definitions if definition.active]
         return active[-1 - number % len(active)] if active else None
 
-    def _tagged_reference(self, number: int, spelling: str) -> Reference | None:
-        image = self._image(number)
-        return self._reference(image, spelling, number) if image else None
-
     def _pick(self, candidates: list[Any], number: int) -> Any:
         return candidates[-1 - number % len(candidates)] if candidates else None
 
@@ -222,19 +220,68 @@ class Safety(RuleBasedStateMachine):
         if chosen:
             self.teams.deregister(chosen, fate=fate)
 
-    @rule(repository=which, tag=tags, place=places, fate=fates, digest=st.booleans())
-    def release(self, repository: int, tag: str, place: Any, fate: Fate, digest: bool) -> None:
+    @rule(
+        repository=often_mutable,
+        tag=tags,
+        place=places,
+        fate=fates,
+        digest=st.sampled_from([False, False, True]),
+        extra=st.booleans(),
+        takes=takes,
+        bakes=bakes,
+    )
+    def release(
+        self,
+        repository: int,
+        tag: str,
+        place: Any,
+        fate: Fate,
+        digest: bool,
+        extra: bool,
+        takes: timedelta,
+        bakes: timedelta,
+    ) -> None:
         """What a pipeline does: push, register, deploy, deregister the revision before."""
-        image = self.teams.push(self._repository(repository), tag, f"sha-{self.world.tick():x}")
+        more = [f"sha-{self.world.tick():x}"] if extra else []
+        image = self.teams.push(self._repository(repository), tag, *more)
         self.world.advance(timedelta(minutes=2))
         reference = self._reference(image, "digest" if digest else "tag", 0)
         old = self._active(0)
         new = self.teams.register(place, reference, family="web")
         runner = self._pick([each for each in self.model.runners if each.place == place], 0)
         if runner:
-            self.teams.update(runner, new)
+            self.teams.update(runner, new, takes=takes, bakes=bakes)
+        else:
+            self.teams.deploy(new, takes=takes)
         if old:
             self.teams.deregister(old, fate=fate)
+
+    @rule(
+        repository=often_mutable,
+        tag=tags,
+        place=places,
+        extra=st.booleans(),
+        pause=st.sampled_from([2, 26, 75]),
+        number=st.integers(2, 4),
+        bakes=bakes,
+    )
+    def releases(
+        self, repository: int, tag: str, place: Any, extra: bool, pause: int, number: int, bakes: timedelta
+    ) -> None:
+        """Some days of a team's life: one release after the other under the same tag, and checks in between."""
+        for _ in range(number):
+            self.release(repository, tag, place, Fate.ON_TIME, False, extra, timedelta(), bakes)
+            self.sweep(pause)
+
+    @rule(image=which, extra=st.booleans())
+    def push_again(self, image: int, extra: bool) -> None:
+        """Build an image anew, and give it the tags of the one before."""
+        chosen = self._image(image)
+        if chosen:
+            repository = self.model.repositories[chosen.key.repository]
+            taken = repository.tags_of(chosen.key.digest)
+            more = [f"sha-{self.world.tick():x}"] if extra or not taken else []
+            self.teams.push(repository, *taken, *more)
 
     @rule(
         definition=which,
@@ -282,16 +329,14 @@ class Safety(RuleBasedStateMachine):
         if chosen := self._pick(self.model.runners, runner):
             self.teams.replace_task(chosen, takes=takes)
 
-    @rule(definition=which, takes=takes)
-    def run_task(self, definition: int, takes: timedelta) -> None:
-        if chosen := self._active(definition):
-            self.teams.run_task(chosen, takes=takes)
-
-    @rule(task=which)
-    def end_task(self, task: int) -> None:
+    @rule(definition=which, takes=takes, ends=st.sampled_from([False, False, True]))
+    def run_task(self, definition: int, takes: timedelta, ends: bool) -> None:
+        """A standalone task begins or ends."""
         alone = [each for each in self.model.tasks if each.runner is None and not each.stopped_at]
-        if chosen := self._pick(alone, task):
-            self.teams.end_task(chosen)
+        if ends and alone:
+            self.teams.end_task(self._pick(alone, definition))
+        elif chosen := self._active(definition):
+            self.teams.run_task(chosen, takes=takes)
 
     @rule(runner=which)
     def stop(self, runner: int) -> None:
@@ -319,76 +364,73 @@ class Safety(RuleBasedStateMachine):
     # What only live usage sees
 
     @when_live
-    @rule(place=places, image=which, spelling=spellings, function=st.none() | which)
-    def set_code(self, place: Any, image: int, spelling: str, function: int | None) -> None:
-        chosen, reference = self._image(image), self._tagged_reference(image, spelling)
-        if reference and chosen and chosen.kind is Kind.IMAGE:
-            there = None if function is None else self._pick(self.model.functions, function)
-            self.teams.set_code(there.place if there else place, reference, there)
-
-    @when_live
-    @rule(function=which)
-    def publish(self, function: int) -> None:
-        if chosen := self._pick(self.model.functions, function):
-            self.teams.publish(chosen)
-
-    @when_live
-    @rule(function=which, version=which)
-    def delete_version(self, function: int, version: int) -> None:
-        if chosen := self._pick(self.model.functions, function):
-            self.teams.delete_version(chosen, self._pick(list(chosen.versions), version))
-
-    @when_live
-    @rule(place=places, image=which, spelling=spellings)
-    def define_job(self, place: Any, image: int, spelling: str) -> None:
-        if reference := self._tagged_reference(image, spelling):
-            self.teams.define_job(place, reference)
-
-    @when_live
-    @rule(job=which)
-    def end_job(self, job: int) -> None:
-        if chosen := self._pick(self.model.jobs, job):
-            self.teams.end_job(chosen)
-
-    @when_live
-    @rule(definition=which, kind=st.sampled_from(["rule", "schedule", "call"]))
-    def point(self, definition: int, kind: str) -> None:
-        if chosen := self._pick(self.model.task_definitions, definition):
-            self.teams.point(kind, chosen)
-
-    @when_live
-    @rule()
-    def delete_pointers(self) -> None:
-        self.model.pointers.clear()
-
-    @when_live
     @rule(
+        deed=st.sampled_from(["create", "update", "update", "promote", "publish", "publish", "delete"]),
         place=places,
-        role=st.sampled_from([role for role in Role if role is not Role.PRESENT]),
-        hours=st.sampled_from([1, 7, 50]),
+        image=which,
+        spelling=spellings,
+        function=which,
     )
-    def break_reader(self, place: Any, role: Role, hours: int) -> None:
-        self.world.note(f"the reader role of {place.account}: {role.name} for {hours} hours")
-        self.world.workloads.roles[place] = role
-        self.world.later(timedelta(hours=hours), lambda: self.mend_reader(place))
+    def develop(self, deed: str, place: Any, image: int, spelling: str, function: int) -> None:
+        """What becomes of Lambda functions; who promotes one goes over to a copy of its image."""
+        chosen: Function | None = self._pick(self.model.functions, function)
+        if chosen is None or deed == "create":
+            self._set_code(place, self._image(image), spelling, image)
+        elif deed == "update":
+            self._set_code(place, self._image(image), spelling, image, chosen)
+        elif deed == "promote":
+            running = self.model.find(chosen.versions["$LATEST"].key)
+            other = self._repository(image)
+            if running and not self.model.is_gone(running) and running.key.repository != other.name:
+                self._set_code(place, self.teams.copy(running, other, "latest"), spelling, image, chosen)
+        elif deed == "publish":
+            self.teams.publish(chosen)
+        elif deed == "delete":
+            self.teams.delete_version(chosen, self._pick(list(chosen.versions), image))
+
+    def _set_code(
+        self, place: Any, image: Image | None, spelling: str, number: int, function: Function | None = None
+    ) -> None:
+        if image and image.kind is Kind.IMAGE:
+            self.teams.set_code(place, self._reference(image, spelling, number), function)
+
+    @when_live
+    @rule(
+        deed=st.sampled_from(["define job", "define job", "end job", "rule", "schedule", "call", "delete"]),
+        place=places,
+        image=which,
+        spelling=spellings,
+    )
+    def plan(self, deed: str, place: Any, image: int, spelling: str) -> None:
+        """Job definitions, and rules and schedules that run task definitions."""
+        if deed == "define job":
+            if chosen := self._image(image):
+                self.teams.define_job(place, self._reference(chosen, spelling, image))
+        elif deed == "end job":
+            if job := self._pick(self.model.jobs, image):
+                self.teams.end_job(job)
+        elif deed == "delete":
+            self.model.pointers.clear()
+        elif definition := self._pick(self.model.task_definitions, image):
+            self.teams.point(deed, definition)
 
     @when_live
     @rule(
         place=places,
+        role=st.sampled_from(Role),
         operation=st.sampled_from(READS),
         blow=st.sampled_from([Blow.THROTTLE, Blow.FAIL, Blow.REFUSE]),
         hours=st.sampled_from([1, 7, 50]),
     )
-    def refuse_read(self, place: Any, operation: str, blow: Blow, hours: int) -> None:
-        self.world.note(f"{operation} in {place.account}: {blow.value} for {hours} hours")
-        self.world.workloads.refused[place, operation] = blow
+    def break_reader(self, place: Any, role: Role, operation: str, blow: Blow, hours: int) -> None:
+        """A reader role is missing, throttled or stripped of its policy, or one of its calls fails."""
+        if role is Role.PRESENT:
+            self.world.note(f"{operation} in {place.account}: {blow.value} for {hours} hours")
+            self.world.workloads.refused[place, operation] = blow
+        else:
+            self.world.note(f"the reader role of {place.account}: {role.name} for {hours} hours")
+            self.world.workloads.roles[place] = role
         self.world.later(timedelta(hours=hours), lambda: self.mend_reader(place))
-
-    @when_live
-    @rule()
-    def mend_readers(self) -> None:
-        for place in PLACES:
-            self.mend_reader(place)
 
     def mend_reader(self, place: Any) -> None:
         self.world.note(f"the reader role of {place.account} is mended")
@@ -455,8 +497,10 @@ class Safety(RuleBasedStateMachine):
     def hours_go_by(self, hours: int) -> None:
         self.world.advance(timedelta(hours=hours))
 
-    @rule(days=st.sampled_from([3, 8, 15, 22]))
-    def days_go_by(self, days: int) -> None:
+    @rule(days=st.sampled_from([3, 8, 15, 22]), sweeps=st.booleans())
+    def days_go_by(self, days: int, sweeps: bool) -> None:
+        if sweeps:
+            self.sweep(72)
         self.world.advance(timedelta(days=days))
 
     @rule(hours=st.sampled_from([1, 25, 200]))
@@ -530,20 +574,18 @@ class Safety(RuleBasedStateMachine):
         elif what == "replace":
             self.replace_task(number, none)
         elif what == "run":
-            self.run_task(number, none)
+            self.run_task(number, none, ends=False)
 
     @rule(
         service=st.sampled_from(["config", "dynamodb", "ecr", "events", "scheduler"]),
         blow=st.sampled_from([Blow.THROTTLE, Blow.FAIL, Blow.REFUSE]),
-        hours=st.sampled_from([1, 7, 50]),
+        hours=st.sampled_from([0, 1, 7, 50]),
     )
     def break_service(self, service: str, blow: Blow, hours: int) -> None:
         self.world.note(f"{service}: {blow.value} for {hours} hours")
-        self.world.outages[service] = (blow, self.world.now + timedelta(hours=hours))
-
-    @rule()
-    def mend_services(self) -> None:
         self.world.outages.clear()
+        if hours:
+            self.world.outages[service] = (blow, self.world.now + timedelta(hours=hours))
 
     @rule(place=places, hidden=st.booleans())
     def fail_source(self, place: Any, hidden: bool) -> None:
@@ -564,23 +606,24 @@ class Safety(RuleBasedStateMachine):
         self.world.note(f"the recording of {place.account} lags {minutes} minutes")
         self.world.aggregator.lag[place] = timedelta(minutes=minutes)
 
-    @rule(place=places)
-    def stop_recorder(self, place: Any) -> None:
-        self.teams.stop_recorder(place)
-
-    @rule(place=places)
-    def start_recorder(self, place: Any) -> None:
-        self.teams.start_recorder(place)
+    @rule(place=places, stops=st.sampled_from([True, False, False]))
+    def switch_recorder(self, place: Any, stops: bool) -> None:
+        if stops:
+            self.teams.stop_recorder(place)
+        else:
+            self.teams.start_recorder(place)
 
     @rule()
     def redrive(self) -> None:
         self.world.events.redrive(self.world.now)
         self.world.checks.redrive(self.world.now)
 
-    @rule(minutes=st.sampled_from([1, 15]))
-    def hurry(self, minutes: int) -> None:
-        """Functions have this much time, all the same how much they have to do."""
+    @rule(minutes=st.sampled_from([1, 3, 5]), hours=st.sampled_from([1, 26]))
+    def hurry(self, minutes: int, hours: int) -> None:
+        """Functions have this much time for a while, all the same how much they have to do."""
+        self.world.note(f"functions have {minutes} minutes")
         self.world.time_left = timedelta(minutes=minutes)
+        self.world.later(timedelta(hours=hours), lambda: setattr(self.world, "time_left", timedelta(minutes=15)))
 
     # What must not happen
 

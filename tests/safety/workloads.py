@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _PAGE = 3
 _SESSION = timedelta(minutes=15)
 _ONE_HOUR = timedelta(hours=1)
+_EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 UNIVERSAL = "arn:aws:scheduler:::aws-sdk:ecs:runTask"
 FAULTS = (
     "AccessDenied",
@@ -593,6 +594,8 @@ def _configuration(function: Function, version: str, code: Code) -> Answer:
         "Version": version,
         "PackageType": "Image",
         "CodeSha256": code.key.digest.partition(":")[2],
+        "LastModified": f"{_EPOCH + timedelta(milliseconds=code.moment):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000",
+        "RevisionId": str(code.moment),
         "State": "Active",
         "LastUpdateStatus": "Successful",
     }
