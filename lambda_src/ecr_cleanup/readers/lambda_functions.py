@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def read_functions(session: PlaceSession) -> Findings:
-    """The images of functions. Which one a version runs never changes as long as its code has the same hash.
+    """The images of functions. Which one a version runs never changes as long as it is not modified.
+
+    The hash of its code alone would not do: it is that of the image, which can be in another repository as well.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html gives no images,
     https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html does, of one version at a time.
@@ -24,7 +26,7 @@ def read_functions(session: PlaceSession) -> Findings:
         FunctionVersion="ALL", PaginationConfig={"PageSize": 50}
     )
     versions = {
-        f"{version['FunctionArn']}#{version.get('CodeSha256')}": version
+        f"{version['FunctionArn']}#{version.get('CodeSha256')}#{version.get('LastModified')}": version
         for page in pages
         for version in page["Functions"]
         if version.get("PackageType") == "Image"
