@@ -175,7 +175,6 @@ class CheckSettings(Settings):
         if missing := set(ECS_TYPES) - set(types):
             raise SettingsError(f"environment variable RESOURCE_TYPES lacks {', '.join(sorted(missing))}")
         pulled_within = env.optional_number("PULLED_WITHIN_HOURS", 0, 8760)
-        untagged_age = env.optional_number("UNTAGGED_MINIMUM_AGE_DAYS", 0, 3650)
         return {
             **super()._arguments(env),
             "action": Action(env.choice("ACTION", tuple(action.value for action in Action))),
@@ -195,7 +194,7 @@ class CheckSettings(Settings):
                 never_used_pulled_within=timedelta(days=env.number("NEVER_USED_PULLED_WITHIN_DAYS", 0, 3650)),
                 newest=env.number("NEWEST_IMAGES", 0, 10000),
                 tags_never_move=env.choice("TAGS_NEVER_MOVE", ("true", "false")) == "true",
-                untagged_minimum_age=timedelta(days=30 if untagged_age is None else untagged_age),
+                untagged_minimum_age=timedelta(days=env.number("UNTAGGED_MINIMUM_AGE_DAYS", 0, 3650)),
             ),
             "removals_per_day": env.number("REMOVALS_PER_DAY", 1, 100_000),
             "archive_period": timedelta(days=env.number("ARCHIVE_DAYS", 1, 3650)),

@@ -9,10 +9,13 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
 from local_aws import ecr
+from local_aws.batch import JobDefinitions
 from local_aws.behaviour import Behaviour, Faults
 from local_aws.config import Config
 from local_aws.dynamodb import make_transactions_cheap
 from local_aws.ecs import CloudTrail
+from local_aws.ecs_daemons import Daemons
+from local_aws.ecs_tasks import FailedPull, Tasks
 from local_aws.eventbridge import EventBridge
 from local_aws.functions import Functions, Invocation
 from local_aws.queues import Queues
@@ -65,6 +68,10 @@ class LocalAws:
         self._scheduler = Scheduler(self._world, self._queues)
         self._cloudtrail = CloudTrail(self._world, events)
         self._config = Config(self._world, events)
+        self._tasks = Tasks(self._world, self._config.record_service)
+        events.run_task = self._scheduler.run_task = self._tasks.run_for_target
+        Daemons(self._world, self._tasks)
+        JobDefinitions(self._world)
         gate = Gate(self._world)
         gate.observers += [self._config.observe, self._cloudtrail.observe]
         gate.kill_function = self._functions.kill
@@ -106,6 +113,11 @@ class LocalAws:
     def lost_events(self) -> list[LostEvent]:
         """What could be delivered neither to its target nor to a dead-letter queue."""
         return self._world.lost_events
+
+    @property
+    def failed_pulls(self) -> list[FailedPull]:
+        """Every task of ECS that could not start because its image could not be pulled; the list may be cleared."""
+        return self._tasks.failed_pulls
 
     @property
     def organization_id(self) -> str:
@@ -179,6 +191,20 @@ class LocalAws:
                     item.action()
             elif not self._queues.run_due():
                 return
+
+    def replace_tasks(
+        self, account: str, region: str | None = None, *, service: str | None = None, task: str | None = None
+    ) -> list[str]:
+        """Let running tasks of ECS services end, as when their hosts fail; gives the ARNs of those that ended.
+
+        Others are started at once, and pull their images after `Behaviour.task_start_delay`: see `failed_pulls`. It
+        concerns all tasks of the account and region, those of one service (by name or ARN), or one task (by ARN).
+        """
+        return self._tasks.replace(account, region or self.region, service=service, task=task)
+
+    def roll_back_deployment(self, account: str, service: str, region: str | None = None) -> None:
+        """Let the deployment in progress of a service of ECS (by name or ARN) go back to its source revision."""
+        self._tasks.roll_back(account, region or self.region, service)
 
     def stop_recording(self, account: str, region: str | None = None) -> None:
         """Stop the Config recorders of an account and region."""

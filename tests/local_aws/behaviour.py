@@ -31,6 +31,16 @@ class Behaviour:
     `refuses_past_schedules`: whether an `at()` that has passed is refused; otherwise it fires at once.
     `scheduler_retry_interval`: between the attempts of EventBridge Scheduler to deliver.
     `waits_for_batching_window`: whether an event source mapping waits for its batching window to fill a batch.
+    `task_start_delay`: from the creation of a task of ECS until it pulls its images and runs.
+    `records_pulls_of_tasks`: whether a task's pull is seen in ECR's record of pulls (it may be late, or excluded).
+    `shows_revision_at_zero`: whether a service whose desired count is 0 still shows its service revision.
+    `shows_finished_deployment`: whether a service shows its last service deployment once that has ended.
+    `shows_unresolved_images`: whether a service revision lists the containers whose digest is not resolved yet.
+    `forced_deployment_resolves_anew`: whether a new deployment of the same task definition resolves its tags again.
+    `task_sets_resolve_once`: whether all tasks of a task set (or of a service with the controller CODE_DEPLOY) pull
+    what the first one resolved, as those of a service revision do; otherwise each pulls what the tag means then.
+    `shows_digest_of_platform`: whether the digest shown of an index is that of its image for the platform; what is
+    pulled is the index.
     """
 
     recording_lag: timedelta = timedelta(minutes=3)
@@ -47,6 +57,14 @@ class Behaviour:
     refuses_past_schedules: bool = True
     scheduler_retry_interval: timedelta = timedelta(minutes=1)
     waits_for_batching_window: bool = True
+    task_start_delay: timedelta = timedelta(minutes=1)
+    records_pulls_of_tasks: bool = False
+    shows_revision_at_zero: bool = False
+    shows_finished_deployment: bool = True
+    shows_unresolved_images: bool = False
+    forced_deployment_resolves_anew: bool = False
+    task_sets_resolve_once: bool = True
+    shows_digest_of_platform: bool = True
 
 
 @dataclass
@@ -56,15 +74,19 @@ class Refusal:
     service: str
     operation: str | None
     function: str | None
+    account: str | None
+    region: str | None
     code: str
     status: int
     times: int | None
     rate: float
     random: random.Random
 
-    def applies(self, service: str, operation: str, function: str | None) -> bool:
+    def applies(self, service: str, operation: str, function: str | None, account: str, region: str) -> bool:
         """Whether this call is refused; counts it if so."""
         if self.service != service or self.operation not in (None, operation):
+            return False
+        if self.account not in (None, account) or self.region not in (None, region):
             return False
         if self.function not in (None, function) or self.times == 0 or self.random.random() >= self.rate:
             return False
@@ -109,6 +131,29 @@ class Calls:
 
 
 @dataclass
+class Slowness:
+    """Calls that are answered late; None for `operation`, `account` or `region` means any, for `times` always."""
+
+    service: str
+    operation: str | None
+    account: str | None
+    region: str | None
+    seconds: float
+    times: int | None
+
+    def strikes(self, service: str, operation: str, account: str, region: str) -> bool:
+        """Whether this call is slow; counts it if so."""
+        if self.service != service or self.times == 0:
+            return False
+        wanted = ((self.operation, operation), (self.account, account), (self.region, region))
+        if any(want not in (None, given) for want, given in wanted):
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+@dataclass
 class Hook:
     """What the test does right before certain calls."""
 
@@ -133,6 +178,7 @@ class Faults:
 
     now: Callable[[], datetime]
     refusals: list[Refusal] = field(default_factory=list)
+    slownesses: list[Slowness] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
     lost_answers: list[Calls] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
@@ -155,10 +201,23 @@ class Faults:
         rate: float = 1.0,
         seed: int = 0,
         function: str | None = None,
+        account: str | None = None,
+        region: str | None = None,
     ) -> None:
-        """Answer calls of a service (by its signing name) with ThrottlingException."""
+        """Answer calls of a service (by its signing name) with ThrottlingException; see `refuse`."""
         code = "Throttling" if service in ("iam", "sts") else "ThrottlingException"
-        self.refuse(service, operation, code, 400, times=times, rate=rate, seed=seed, function=function)
+        self.refuse(
+            service,
+            operation,
+            code,
+            400,
+            times=times,
+            rate=rate,
+            seed=seed,
+            function=function,
+            account=account,
+            region=region,
+        )
 
     def server_error(
         self,
@@ -169,11 +228,35 @@ class Faults:
         rate: float = 1.0,
         seed: int = 0,
         function: str | None = None,
+        account: str | None = None,
+        region: str | None = None,
     ) -> None:
         """Answer calls of a service with an error of its own, status 500."""
         self.refuse(
-            service, operation, "InternalServerError", 500, times=times, rate=rate, seed=seed, function=function
+            service,
+            operation,
+            "InternalServerError",
+            500,
+            times=times,
+            rate=rate,
+            seed=seed,
+            function=function,
+            account=account,
+            region=region,
         )
+
+    def deny(
+        self,
+        service: str,
+        operation: str | None = None,
+        *,
+        times: int | None = None,
+        account: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        """Answer calls as a policy of the organization would that forbids them; see `refuse`."""
+        code = "AccessDenied" if service in ("iam", "sts", "sqs") else "AccessDeniedException"
+        self.refuse(service, operation, code, 403, times=times, account=account, region=region)
 
     def refuse(
         self,
@@ -186,15 +269,40 @@ class Faults:
         rate: float = 1.0,
         seed: int = 0,
         function: str | None = None,
+        account: str | None = None,
+        region: str | None = None,
     ) -> None:
-        """Answer calls with this error: always, `times` times, or with probability `rate` (drawn with `seed`)."""
-        drawn = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self.refusals.append(Refusal(service, operation, function, code, status, times, rate, drawn))
+        """Answer calls with this error: always, `times` times, or with probability `rate` (drawn with `seed`).
 
-    def refusal(self, service: str, operation: str, function: str | None) -> Refusal | None:
+        `account` and `region` are those that the call is about: of sts:AssumeRole the account of the role, and the
+        region of the endpoint.
+        """
+        drawn = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self.refusals.append(Refusal(service, operation, function, account, region, code, status, times, rate, drawn))
+
+    def refusal(self, service: str, operation: str, function: str | None, account: str, region: str) -> Refusal | None:
         """The refusal that this call meets, counted; None if it goes through."""
         with self._lock:
-            return next((r for r in self.refusals if r.applies(service, operation, function)), None)
+            return next((r for r in self.refusals if r.applies(service, operation, function, account, region)), None)
+
+    def slow(
+        self,
+        service: str,
+        operation: str | None = None,
+        *,
+        seconds: float,
+        times: int | None = None,
+        account: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        """Answer calls later by so many seconds of real time, by which functions' deadlines are measured too."""
+        self.slownesses.append(Slowness(service, operation, account, region, seconds, times))
+
+    def slowness(self, service: str, operation: str, account: str, region: str) -> float:
+        """How many seconds late this call is answered; counts it."""
+        with self._lock:
+            struck = [each for each in self.slownesses if each.strikes(service, operation, account, region)]
+        return sum(each.seconds for each in struck)
 
     def kill_function(self, function: str, *, at_call: int, after: bool = False) -> None:
         """Let the function die at its `at_call`-th API call from now: before it, or after it took effect."""

@@ -22,8 +22,8 @@ class Grant:
 class ApiCall:
     """One API call. `service` is the signing name; `account` and `region` are where it was sent to.
 
-    `function` is the Lambda function that made it, or on whose behalf the service made it. `error_code` is None for a
-    call that succeeded.
+    `function` is the Lambda function that made it, under its own role or one that it assumed (`principal_arn` tells),
+    or on whose behalf the service made it. `error_code` is None for a call that succeeded.
     """
 
     time: datetime

@@ -38,6 +38,7 @@ RECORDER = "AWS::Config::ConfigurationRecorder"
 _MAX_EVENT = 256 * 1024
 _PAGE, _AGGREGATE_PAGE, _STATUS_PAGE = 25, 500, 100
 _MAX_LIMIT = 100
+_PENDING_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Config:
         patches.wrap(ConfigBackend, "start_configuration_recorder", self._start_recorder)
         patches.wrap(ConfigBackend, "stop_configuration_recorder", self._stop_recorder)
         patches.wrap(ConfigBackend, "delete_configuration_recorder", self._delete_recorder)
+        patches.wrap(ConfigBackend, "describe_configuration_recorder_status", self._recorder_status)
         patches.set(ConfigResponse, "select_aggregate_resource_config", self._select_request())
         patches.set(ConfigResponse, "describe_configuration_aggregator_sources_status", self._sources_status_request())
 
@@ -105,6 +107,10 @@ class Config:
         """Delete what `record_resource` created."""
         arn, _ = self._resources.pop((account, region, resource_type, name))
         self._record(account, region, resource_type, arn, name, arn, None)
+
+    def record_service(self, account: str, region: str, arn: str) -> None:
+        """Record a service of ECS that changed by itself."""
+        self._record_service(account, region, arn)
 
     def stop_recording(self, account: str, region: str) -> None:
         """Stop an account's recorders as its own administrator would."""
@@ -285,6 +291,20 @@ class Config:
                 self._history[key].append(_Version(self._world.clock.now(), None))
 
         return delete_configuration_recorder
+
+    def _recorder_status(self, original: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
+        def describe_configuration_recorder_status(
+            backend: ConfigBackend, recorder_names: list[str] | None
+        ) -> list[dict[str, Any]]:
+            statuses = original(backend, recorder_names)
+            now = self._world.clock.now().timestamp()
+            for status in statuses:
+                # moto leaves it PENDING for good.
+                if status.get("lastStatus") == "PENDING" and now - status["lastStartTime"] >= _PENDING_SECONDS:
+                    status["lastStatus"] = "SUCCESS"
+            return statuses
+
+        return describe_configuration_recorder_status
 
     def _record_recorder(self, backend: ConfigBackend, name: str) -> None:
         recorder: Any = backend.recorders[name]

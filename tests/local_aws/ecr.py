@@ -15,6 +15,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar, cast
@@ -171,6 +172,58 @@ def drop_image(account: str, region: str, repository: str, digest: str) -> None:
     images = ecr_backends[account][region].repositories[repository].images
     with _LOCK:
         images.remove(next(image for image in images if cast("StoredImage", image).digest == digest))
+
+
+@dataclass(frozen=True)
+class PulledImage:
+    """What a pull got: the digest of what was asked for, and that of the image that runs (a child of an index)."""
+
+    digest: str
+    platform_digest: str
+
+
+class CannotPullError(Exception):
+    """An image that cannot be pulled; the text is the reason."""
+
+
+def pull_image(
+    account: str,
+    region: str,
+    repository: str,
+    image: str,
+    *,
+    architecture: str = "amd64",
+    record_interval: timedelta | None = None,
+) -> PulledImage:
+    """Pull an image by tag or digest as a container runtime does; raises CannotPullError.
+
+    The pull is recorded as one where `record_interval` is given, see `Behaviour.pull_record_interval`. Who may pull is
+    not judged.
+    """
+    with _LOCK:
+        try:
+            images = _images(ecr_backends[account][region].repositories[repository])
+        except KeyError as error:
+            raise CannotPullError(f"repository {repository} of {account} does not exist in {region}") from error
+        found = _find(images.values(), {"imageDigest": image} if ":" in image else {"imageTag": image})
+        if found is None:
+            raise CannotPullError(f"{repository}:{image}: not found")
+        pulled = [found]
+        if found.image_manifest_media_type in _INDEX_TYPES:
+            wanted = {"os": "linux", "architecture": architecture}
+            listed = [child["digest"] for child in found.document["manifests"] if child.get("platform") == wanted]
+            if not listed:
+                raise CannotPullError(f"no matching manifest for linux/{architecture} in {found.digest}")
+            if listed[0] not in images:
+                raise CannotPullError(f"{repository}@{listed[0]}: not found")
+            pulled.append(images[listed[0]])
+        for each in pulled:
+            if each.status != "ACTIVE":
+                raise CannotPullError(f"{repository}@{each.digest} is {each.status}")
+        if record_interval is not None:
+            for each in pulled:
+                _record_pull(each, record_interval)
+        return PulledImage(found.digest, pulled[-1].digest)
 
 
 def _one_at_a_time(handler: Handler) -> Handler:

@@ -15,8 +15,10 @@ from uuid import uuid4
 
 from moto.core.exceptions import JsonRESTError
 from moto.events.models import EventBus, EventsBackend, Rule, events_backends
+from moto.events.responses import EventsHandler
 
 from local_aws.identity import RoleError
+from local_aws.paging import PageError, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _MAX_EVENT = 256 * 1024
 _MAX_PATTERN = 2048
 _MAX_BUS_POLICY = 10240
+_PAGE = 100
 _NOT_EMULATED = ("Input", "InputPath", "InputTransformer")
 
 
@@ -44,7 +47,12 @@ class EventBridge:
     def __init__(self, world: World, queues: Queues) -> None:
         self._world = world
         self._queues = queues
+        # Takes cluster, task definition, count and who starts them; gives an error or None.
+        self.run_task: Callable[[str, str, int, str], str | None] = lambda *_: "no tasks are emulated"
         patches = world.patches
+        patches.set(EventsHandler, "list_event_buses", _list_event_buses)
+        patches.set(EventsHandler, "list_rule_names_by_target", _list_rule_names_by_target)
+        patches.set(EventsHandler, "list_targets_by_rule", _list_targets_by_rule)
         patches.set(EventsBackend, "put_events", self._put_events())
         patches.wrap(EventsBackend, "put_rule", _put_rule)
         patches.wrap(EventsBackend, "put_targets", _put_targets)
@@ -98,6 +106,8 @@ class EventBridge:
                 self._to_bus(rule, target, envelope)
             elif ":sqs:" in target["Arn"]:
                 self._to_queue(rule, target["Arn"], json.dumps(envelope), {})
+            elif "EcsParameters" in target:
+                self._to_cluster(rule, target)
             else:
                 self._world.lose(rule.arn, target["Arn"], "no target of this kind is emulated", envelope)
         except _DeliveryError as refusal:
@@ -121,6 +131,21 @@ class EventBridge:
         if name not in events_backends[account][region].event_buses:
             raise _DeliveryError("RESOURCE_NOT_FOUND", f"{target['Arn']} does not exist")
         self._enqueue(account, region, name, envelope)
+
+    def _to_cluster(self, rule: Rule, target: dict[str, Any]) -> None:
+        context = {"aws:SourceArn": rule.arn, "aws:SourceAccount": rule.account_id}
+        identity = self._world.identity
+        try:
+            session = identity.assume_as_service(target["RoleArn"], "events.amazonaws.com", context, "events")
+        except RoleError as error:
+            raise _DeliveryError("NO_PERMISSIONS", str(error)) from error
+        parameters = target["EcsParameters"]
+        definition = parameters["TaskDefinitionArn"]
+        if not identity.call_as_service(session, "ecs", "RunTask", definition, rule.region_name):
+            raise _DeliveryError("NO_PERMISSIONS", f"{session.arn} may not ecs:RunTask on {definition}")
+        reason = self.run_task(target["Arn"], definition, parameters.get("TaskCount", 1), f"events-rule/{rule.name}")
+        if reason:
+            raise _DeliveryError("ERROR_FROM_TARGET", reason)
 
     def _to_queue(self, rule: Rule, queue_arn: str, body: str, attributes: dict[str, str]) -> None:
         outcome = self._world.identity.decide_for_service(
@@ -247,11 +272,71 @@ def _put_targets(original: Callable[..., None]) -> Callable[..., None]:
         backend: EventsBackend, name: str, event_bus_arn: str | None, targets: list[dict[str, Any]]
     ) -> None:
         for target in targets:
+            if (":ecs:" in target["Arn"]) != bool(target.get("EcsParameters", {}).get("TaskDefinitionArn")):
+                raise JsonRESTError(
+                    "ValidationException", "EcsParameters are for targets that are clusters, and needed."
+                )
+            if "EcsParameters" in target and "RoleArn" not in target:
+                raise JsonRESTError("ValidationException", f"RoleArn is required for target {target['Id']}.")
             if changed := [key for key in _NOT_EMULATED if key in target]:
                 raise JsonRESTError("ValidationException", f"{changed[0]} of a target is not emulated")
         original(backend, name, event_bus_arn, targets)
 
     return put_targets
+
+
+def _list_event_buses(request: EventsHandler) -> str:
+    prefix = request._get_param("NamePrefix") or ""
+    found = [bus for bus in request.events_backend.event_buses.values() if bus.name.startswith(prefix)]
+    buses = {
+        bus.name: {"Name": bus.name, "Arn": bus.arn, **({"Policy": bus.policy} if bus.policy else {})} for bus in found
+    }
+    return _paged(request, "EventBuses", buses, prefix)
+
+
+def _list_rule_names_by_target(request: EventsHandler) -> str:
+    target = request._get_param("TargetArn")
+    names = {
+        rule.name: rule.name
+        for rule in _bus_of(request).rules.values()
+        if any(each["Arn"] == target for each in rule.targets)
+    }
+    return _paged(request, "RuleNames", names, [target, _bus_of(request).name])
+
+
+def _list_targets_by_rule(request: EventsHandler) -> str:
+    bus, name = _bus_of(request), str(request._get_param("Rule"))
+    if name not in bus.rules:
+        message = f"Rule {name} does not exist on EventBus {bus.name}."
+        raise JsonRESTError("ResourceNotFoundException", message)
+    # Several targets may be the same cluster.
+    targets = {target["Id"]: target for target in bus.rules[name].targets}
+    return _paged(request, "Targets", targets, [name, bus.name])
+
+
+def _bus_of(request: EventsHandler) -> EventBus:
+    name = str(request._get_param("EventBusName") or "default").rpartition("/")[2]
+    bus = request.events_backend.event_buses.get(name)
+    if bus is None:
+        raise JsonRESTError("ResourceNotFoundException", f"Event bus {name} does not exist.")
+    return bus
+
+
+def _paged(request: EventsHandler, member: str, entries: dict[str, Any], scope: object) -> str:
+    try:
+        names, token = page(
+            entries,
+            str,
+            size=request._get_param("Limit"),
+            token=request._get_param("NextToken"),
+            default=_PAGE,
+            maximum=_PAGE,
+            scope=scope,
+        )
+    except PageError as error:
+        raise JsonRESTError("ValidationException", str(error)) from error
+    answer: dict[str, Any] = {member: [entries[name] for name in names]}
+    return json.dumps(answer | ({"NextToken": token} if token else {}))
 
 
 def _add_policy(original: Callable[..., None]) -> Callable[..., None]:

@@ -29,6 +29,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.logs.models import logs_backends
 
 from local_aws.identity import Credentials, Principal, RoleError
+from local_aws.lambda_images import emulate_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +96,7 @@ class Functions:
         self._workers: dict[str, _Worker] = {}
         self.invocations: list[Invocation] = []
         patches = world.patches
+        emulate_images(world)
         patches.wrap(LambdaBackend, "create_function", self._create_function)
         patches.wrap(LambdaBackend, "update_function_configuration", self._update_configuration)
         patches.wrap(LambdaFunction, "update_function_code", _update_code)
@@ -261,6 +263,8 @@ class _Worker:
         self.principal = principal
         self.log_group = f"/aws/lambda/{function.function_name}"
         self.log_stream = f"[$LATEST]{secrets.token_hex(16)}"
+        if function.package_type == "Image":
+            raise _PackageError("functions of an image are not run here")
         archive = _readable(function.code_bytes)
         self._directory = tempfile.TemporaryDirectory(prefix="local-aws-")
         root = Path(self._directory.name)

@@ -9,8 +9,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend, iam_backends
 from moto.organizations.models import FakeAccount, OrganizationsBackend, organizations_backends
 from moto.sqs.models import sqs_backends
+from moto.sts.exceptions import STSValidationError
 from moto.sts.models import AssumedRole, STSBackend
+from moto.sts.responses import TokenResponse
 
 from local_aws.calls import ApiCall, Grant
 from local_aws.iam_policy import Outcome, Policy, Request, is_allowed
@@ -36,6 +39,10 @@ ADMIN_ROLE = "OrganizationAccountAccessRole"
 _ALLOW_ALL = Policy.parse({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 # The policies of AWS's own that a role here may carry.
 _AWS_POLICIES = ("AWS_ConfigRole", "AWSConfigRoleForOrganizations", "AWSLambdaBasicExecutionRole")
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+_SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}")
+_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}")
+_MIN_DURATION, _MAX_CHAINED_DURATION = 900, 3600
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,9 @@ class Identity:
         self._principals: dict[str, Principal] = {}
         self._admin_keys: dict[str, Credentials] = {}
         world.patches.wrap(STSBackend, "assume_role", self._assume_role)
+        world.patches.wrap(TokenResponse, "assume_role", self._assume_role_request)
+        for name in ("assume_role_with_web_identity", "assume_role_with_saml"):
+            world.patches.set(TokenResponse, name, _refuse_federation)
         world.patches.wrap(OrganizationsBackend, "list_accounts", self._list_accounts)
 
     @property
@@ -160,7 +170,7 @@ class Identity:
             resource,
             {**self._context(principal, region, resource_account), **{k: list(v) for k, v in context.items()}},
         )
-        return is_allowed(
+        outcome = is_allowed(
             request,
             identity=[_ALLOW_ALL] if principal.admin else self._identity_policies(principal),
             boundary=None if principal.admin else self._boundary(principal),
@@ -168,6 +178,11 @@ class Identity:
             resource_account=resource_account,
             trust=trust,
         )
+        if trust and not outcome.allowed:
+            # STS does not say whether the role exists, or which side refused.
+            reason = f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}"
+            return Outcome(False, reason, outcome.matched)
+        return outcome
 
     def decide_for_service(self, service: str, action: str, resource: str, source_arn: str) -> Outcome:
         """Whether a resource's policy lets an AWS service in, acting for `source_arn`."""
@@ -185,7 +200,8 @@ class Identity:
         outcome = self.decide(principal, f"{service}:{operation}", resource, {}, region)
         error_code = None if outcome.allowed else "AccessDeniedException"
         function = principal.function
-        if outcome.allowed and (refusal := self._world.faults.refusal(service, operation, function)):
+        owner = resource.split(":")[4] if resource.startswith("arn:") else principal.account
+        if outcome.allowed and (refusal := self._world.faults.refusal(service, operation, function, owner, region)):
             error_code = refusal.code
         self._world.calls.append(
             ApiCall(
@@ -208,10 +224,14 @@ class Identity:
             "aws:RequestedRegion": [region],
             "aws:SecureTransport": ["true"],
             "aws:ResourceAccount": [resource_account],
+            # The role's own ARN has its path, which that of the session lacks.
+            "aws:PrincipalArn": [principal.role_arn or principal.arn],
             "aws:CurrentTime": [self._world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")],
         }
         if principal.account in self._admin_keys:
             context["aws:PrincipalOrgID"] = [self._world.organization_id]
+        if resource_account in self._admin_keys:
+            context["aws:ResourceOrgID"] = [self._world.organization_id]
         return context
 
     def _identity_policies(self, principal: Principal) -> list[Policy]:
@@ -245,6 +265,7 @@ class Identity:
 
     def _assume_role(self, original: Callable[..., AssumedRole]) -> Callable[..., AssumedRole]:
         def assume_role(backend: STSBackend, **arguments: Any) -> AssumedRole:
+            self._check_assumption(**arguments)
             session = original(backend, **arguments)
             name = session.role_arn.rpartition("/")[2]
             self._principals[session.access_key_id] = Principal(
@@ -258,6 +279,38 @@ class Identity:
             return session
 
         return assume_role
+
+    def _assume_role_request(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def assume_role(request: TokenResponse) -> Any:
+            caller = self.principal(request.get_access_key())
+            if request._get_param("Policy") or request._get_param("PolicyArns"):
+                raise STSValidationError("Session policies are not emulated")
+            duration = int(request._get_param("DurationSeconds") or 0)
+            if caller and caller.role_arn and duration > _MAX_CHAINED_DURATION:
+                raise STSValidationError(
+                    "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+                )
+            result = original(request)
+            key = result.result["Credentials"].access_key_id
+            if caller and caller.function:
+                # What a function does under another role is still done by the function.
+                self._principals[key] = replace(self._principals[key], function=caller.function)
+            return result
+
+        return assume_role
+
+    def _check_assumption(self, **arguments: Any) -> None:
+        """Refuse what AssumeRole does not take."""
+        if not _SESSION_NAME.fullmatch(arguments["role_session_name"] or ""):
+            raise STSValidationError(f"roleSessionName must satisfy regular expression {_SESSION_NAME.pattern}")
+        external_id = arguments["external_id"]
+        if external_id is not None and not _EXTERNAL_ID.fullmatch(external_id):
+            raise STSValidationError(f"externalId must satisfy regular expression {_EXTERNAL_ID.pattern}")
+        role = self._role(arguments["role_arn"])
+        if not _MIN_DURATION <= arguments["duration"] <= int(role.max_session_duration or 3600):
+            raise STSValidationError(
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role, or is below 900."
+            )
 
     def _list_accounts(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def list_accounts(backend: OrganizationsBackend, **arguments: Any) -> Any:
@@ -282,6 +335,10 @@ class Identity:
         member = FakeAccount(organizations.org, AccountName=f"account-{account}", Email=f"{account}@example.com")
         member.id = account
         organizations.accounts.append(member)
+
+
+def _refuse_federation(_: TokenResponse) -> Any:
+    raise STSValidationError("Federated identities are not emulated")
 
 
 def sids(outcome: Outcome) -> tuple[str, ...]:

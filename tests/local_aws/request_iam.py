@@ -380,6 +380,10 @@ def _sqs(api: ApiRequest, scope: _Scope) -> list[Permission]:
 
 
 def _events(api: ApiRequest, scope: _Scope) -> list[Permission]:
+    if api.operation == "ListTargetsByRule":
+        bus = str(api.params.get("EventBusName", "default")).rpartition("/")[2]
+        rule = api.params.get("Rule", "")
+        return _on(_action(api), [scope.arn("events", f"rule/{rule if bus == 'default' else f'{bus}/{rule}'}")], scope)
     if api.operation != "PutEvents":
         return _anything(api, scope)
     needed = []
@@ -408,12 +412,45 @@ def _sts(api: ApiRequest, scope: _Scope) -> list[Permission]:
 
 
 def _lambda(api: ApiRequest, scope: _Scope) -> list[Permission]:
-    if api.operation != "Invoke":
+    actions = {"Invoke": "lambda:InvokeFunction", "GetFunction": "lambda:GetFunction"}
+    if api.operation not in actions:
         return _anything(api, scope)
     name = api.params["FunctionName"]
     arn = name if name.startswith("arn:") else scope.arn("lambda", f"function:{name}")
     qualifier = api.params.get("Qualifier")
-    return _on("lambda:InvokeFunction", [f"{arn}:{qualifier}" if qualifier else arn], scope)
+    return _on(actions[api.operation], [f"{arn}:{qualifier}" if qualifier else arn], scope)
+
+
+# Of ECS's reads those whose resources the request itself names: by which member, and the kind of the resource that a
+# short name stands for. https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
+_ECS_READS = {
+    "DescribeDaemon": ("daemonArn", None),
+    "DescribeDaemonDeployments": ("daemonDeploymentArns", None),
+    "DescribeDaemonRevisions": ("daemonRevisionArns", None),
+    "DescribeServiceDeployments": ("serviceDeploymentArns", None),
+    "DescribeServiceRevisions": ("serviceRevisionArns", None),
+    "DescribeServices": ("services", "service"),
+    "DescribeTasks": ("tasks", "task"),
+}
+
+
+def _ecs(api: ApiRequest, scope: _Scope) -> list[Permission]:
+    cluster = str(api.params.get("cluster") or api.params.get("clusterArn") or "default")
+    cluster_arn = cluster if cluster.startswith("arn:") else scope.arn("ecs", f"cluster/{cluster}")
+    context = {}
+    if api.operation in ("DescribeServices", "DescribeTasks", "ListServices", "ListTasks"):
+        context = {"ecs:cluster": [cluster_arn]}
+    if api.operation not in _ECS_READS:
+        return _on(_action(api), ["*"], scope, context)
+    member, kind = _ECS_READS[api.operation]
+    given = api.params.get(member) or ["*"]
+    names = [given] if isinstance(given, str) else given
+    prefix = f"{kind}/{cluster_arn.rpartition('/')[2]}"
+    arns = [
+        str(name) if kind is None or str(name).startswith("arn:") else scope.arn("ecs", f"{prefix}/{name}")
+        for name in names
+    ]
+    return _on(_action(api), arns, scope, context)
 
 
 def _logs(api: ApiRequest, scope: _Scope) -> list[Permission]:
@@ -434,6 +471,7 @@ _SERVICES: dict[str, Callable[[ApiRequest, _Scope], list[Permission]]] = {
     "config": _config,
     "dynamodb": _dynamodb,
     "ecr": _ecr,
+    "ecs": _ecs,
     "events": _events,
     "lambda": _lambda,
     "logs": _logs,

@@ -1,11 +1,12 @@
 """Amazon EventBridge Scheduler: validation, firing, retries, dead letters and removal after completion.
 
-https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html. Of the targets only SQS is emulated,
-of the expressions `at()` and `rate()`.
+https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html. Of the targets SQS and the running of
+ECS tasks are emulated (by a cluster as target, or by the universal target), of the expressions `at()` and `rate()`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, Schedul
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
 from local_aws.identity import RoleError
+from local_aws.paging import PageError, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,8 @@ _NAME = re.compile(r"[0-9a-zA-Z\-_.]{1,64}")
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _RATE = re.compile(r"rate\(([1-9]\d*) (minute|minutes|hour|hours|day|days)\)")
 _MAX_INPUT = 256 * 1024
+_PAGE = 100
+_RUN_TASK = "arn:aws:scheduler:::aws-sdk:ecs:runTask"
 
 
 @dataclass
@@ -47,7 +51,11 @@ class Scheduler:
         self._world = world
         self._queues = queues
         self._states: dict[str, _State] = {}
+        # Takes cluster, task definition, count and who starts them; gives an error or None.
+        self.run_task: Callable[[str, str, int, str], str | None] = lambda *_: "no tasks are emulated"
         patches = world.patches
+        patches.set(EventBridgeSchedulerResponse, "list_schedules", _list_schedules)
+        patches.set(EventBridgeSchedulerResponse, "list_schedule_groups", _list_schedule_groups)
         patches.wrap(EventBridgeSchedulerBackend, "create_schedule", self._create)
         patches.wrap(EventBridgeSchedulerBackend, "delete_schedule", self._delete)
         patches.set(EventBridgeSchedulerResponse, "update_schedule", self._update_request())
@@ -130,8 +138,8 @@ class Scheduler:
         if fields["action_after_completion"] not in (None, "NONE", "DELETE"):
             raise _invalid("ActionAfterCompletion must be NONE or DELETE.")
         target = fields["target"] or {}
-        if ":sqs:" not in target.get("Arn", ""):
-            raise _invalid("Only SQS targets are emulated.")
+        if ":sqs:" not in target.get("Arn", "") and _task_of(target) is None:
+            raise _invalid("Only SQS targets, and those that run a task of ECS, are emulated.")
         if len(target.get("Input", "").encode()) > _MAX_INPUT:
             raise _invalid("The input is larger than 256 KB.")
         try:
@@ -200,7 +208,8 @@ class Scheduler:
         """Deliver once; retry what may pass, put the rest into the dead-letter queue."""
         target = schedule.target
         body = target.get("Input", "")
-        code, reason = self._send(schedule, target["Arn"], body, {})
+        task = _task_of(target)
+        code, reason = self._run(schedule, *task) if task else self._send(schedule, target["Arn"], body, {})
         if code is None:
             return
         policy = target["RetryPolicy"]
@@ -226,6 +235,24 @@ class Scheduler:
             reason = f"{reason}; dead-letter queue: {why}"
         self._world.lose(schedule.arn, target["Arn"], reason, body)
 
+    def _run(self, schedule: Schedule, cluster: str, definition: str, count: int) -> tuple[str | None, str]:
+        """An error's code and reason, or None."""
+        account, region = schedule.arn.split(":")[4], schedule.arn.split(":")[3]
+        group = scheduler_backends[account][region].get_schedule_group(schedule.group_name)
+        if not cluster.startswith("arn:"):
+            cluster = f"arn:aws:ecs:{region}:{account}:cluster/{cluster}"
+        resource = definition
+        if not definition.startswith("arn:"):
+            resource = f"arn:aws:ecs:{region}:{account}:task-definition/{definition}"
+        try:
+            session = self._assume(schedule.target["RoleArn"], group.arn)
+        except RoleError as error:
+            return "NO_PERMISSIONS", str(error)
+        if not self._world.identity.call_as_service(session, "ecs", "RunTask", resource, region):
+            return "NO_PERMISSIONS", f"{session.arn} may not ecs:RunTask on {resource}"
+        reason = self.run_task(cluster, definition, count, f"chronos-schedule/{schedule.name}")
+        return ("ERROR_FROM_TARGET", reason) if reason else (None, "")
+
     def _send(
         self, schedule: Schedule, queue_arn: str, body: str, attributes: dict[str, str]
     ) -> tuple[str | None, str]:
@@ -244,6 +271,62 @@ class Scheduler:
         if not self._queues.send(queue_arn, body, attributes):
             return "RESOURCE_NOT_FOUND", f"{queue_arn} does not exist"
         return None, ""
+
+
+def _task_of(target: dict[str, Any]) -> tuple[str, str, int] | None:
+    """Cluster, task definition and count of a target that runs a task; None for any other."""
+    arn = target.get("Arn", "")
+    if arn == _RUN_TASK:
+        try:
+            request = json.loads(target.get("Input") or "{}")
+            return request.get("Cluster", "default"), request["TaskDefinition"], request.get("Count", 1)
+        except (ValueError, KeyError) as error:
+            raise _invalid("The input of runTask is JSON and names a TaskDefinition.") from error
+    if ":ecs:" not in arn or ":cluster/" not in arn:
+        return None
+    parameters = target.get("EcsParameters") or {}
+    if "TaskDefinitionArn" not in parameters:
+        raise _invalid("EcsParameters must be specified for an ECS cluster as target.")
+    return arn, parameters["TaskDefinitionArn"], parameters.get("TaskCount", 1)
+
+
+def _list_schedules(request: EventBridgeSchedulerResponse) -> str:
+    """All of the account, or of one group, which must exist."""
+    group = request._get_param("ScheduleGroup")
+    backend = request.scheduler_backend
+    groups = [backend.get_schedule_group(group)] if group else list(backend.schedule_groups.values())
+    prefix, state = request._get_param("NamePrefix") or "", request._get_param("State")
+    found = {
+        schedule.arn: schedule.to_dict(short=True)
+        for each in groups
+        for schedule in each.schedules.values()
+        if schedule.name.startswith(prefix) and state in (None, schedule.state)
+    }
+    return _paged(request, "Schedules", found, [group, prefix, state])
+
+
+def _list_schedule_groups(request: EventBridgeSchedulerResponse) -> str:
+    prefix = request._get_param("NamePrefix") or ""
+    groups = request.scheduler_backend.schedule_groups.values()
+    found = {group.arn: group.to_dict() for group in groups if group.name.startswith(prefix)}
+    return _paged(request, "ScheduleGroups", found, prefix)
+
+
+def _paged(request: EventBridgeSchedulerResponse, member: str, entries: dict[str, Any], scope: object) -> str:
+    try:
+        names, token = page(
+            entries,
+            str,
+            size=request._get_param("MaxResults"),
+            token=request._get_param("NextToken"),
+            default=_PAGE,
+            maximum=_PAGE,
+            scope=scope,
+        )
+    except PageError as error:
+        raise _invalid(str(error)) from error
+    answer: dict[str, Any] = {member: [entries[name] for name in names]}
+    return json.dumps(answer | ({"NextToken": token} if token else {}))
 
 
 def _interval(expression: str) -> timedelta:

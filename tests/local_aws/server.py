@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,12 @@ class Gate:
 
         account = _target_account(api, principal)
         grants, denial = self._permissions(principal, api)
-        refusal = None if denial else self._world.faults.refusal(api.service, api.operation, function)
+        subject = _role_account(api) or account
+        if seconds := self._world.faults.slowness(api.service, api.operation, subject, api.region):
+            time.sleep(seconds)
+        refusal = (
+            None if denial else self._world.faults.refusal(api.service, api.operation, function, subject, api.region)
+        )
         if denial:
             status, headers, body = request_iam.access_denied(api, denial)
         elif refusal:
@@ -248,6 +254,14 @@ def _target_account(api: ApiRequest, principal: Principal) -> str:
     if api.service == "sqs" and "QueueUrl" in api.params:
         return str(api.params["QueueUrl"]).rstrip("/").split("/")[-2]
     return principal.account
+
+
+def _role_account(api: ApiRequest) -> str | None:
+    """The account of the role that is to be assumed."""
+    if (api.service, api.operation) != ("sts", "AssumeRole"):
+        return None
+    parts = str(api.params.get("RoleArn", "")).split(":")
+    return parts[4] if len(parts) > 4 else None
 
 
 def _tags_of(arn: str) -> dict[str, str]:

@@ -586,6 +586,25 @@ def test_recorder_is_described_as_it_was_put(production: boto3.Session) -> None:
     assert recorder["recordingGroup"]["resourceTypes"] == TYPES
 
 
+def test_status_of_a_recorder_follows_it(aws: LocalAws, production: boto3.Session) -> None:
+    config: Any = production.client("config")
+    assert config.describe_configuration_recorder_status()["ConfigurationRecordersStatus"] == []
+    record(production)
+
+    def status() -> dict[str, Any]:
+        [found] = config.describe_configuration_recorder_status()["ConfigurationRecordersStatus"]
+        return dict(found)
+
+    assert (status()["name"], status()["recording"], status()["lastStatus"]) == ("main", True, "PENDING")
+    aws.advance(LAG)
+    assert (status()["recording"], status()["lastStatus"]) == (True, "SUCCESS")
+    aws.stop_recording(PRODUCTION)
+    assert status()["recording"] is False
+    assert status()["lastStopTime"] >= status()["lastStartTime"]
+    config.start_configuration_recorder(ConfigurationRecorderName="main")
+    assert status()["recording"] is True
+
+
 def test_recording_is_an_event(aws: LocalAws, production: boto3.Session) -> None:
     changes(production)
     record(production)

@@ -124,6 +124,7 @@ SCHEDULE: dict[str, object] = {
     "FlexibleTimeWindow": {"Mode": "OFF"},
     "Target": {"Arn": arn("sqs", "checks"), "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/scheduler"},
 }
+CLUSTER = arn("ecs", "cluster/main")
 PASS_ROLE = ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/scheduler")
 QUEUE_URL = f"http://127.0.0.1:5000/{ACCOUNT}/checks"
 KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
@@ -327,7 +328,99 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
             {"FunctionName": "run", "Qualifier": "1", "Payload": b"not json"},
             [("lambda:InvokeFunction", arn("lambda", "function:run:1"))],
         ),
-        ("lambda", "get_function", {"FunctionName": "run"}, [("lambda:GetFunction", "*")]),
+        ("lambda", "get_function", {"FunctionName": "run"}, [("lambda:GetFunction", arn("lambda", "function:run"))]),
+        (
+            "lambda",
+            "get_function",
+            {"FunctionName": arn("lambda", "function:run"), "Qualifier": "3"},
+            [("lambda:GetFunction", arn("lambda", "function:run:3"))],
+        ),
+        ("lambda", "list_functions", {"FunctionVersion": "ALL"}, [("lambda:ListFunctions", "*")]),
+        ("batch", "describe_job_definitions", {"status": "ACTIVE"}, [("batch:DescribeJobDefinitions", "*")]),
+        ("scheduler", "list_schedule_groups", {"MaxResults": 100}, [("scheduler:ListScheduleGroups", "*")]),
+        ("events", "list_event_buses", {}, [("events:ListEventBuses", "*")]),
+        (
+            "events",
+            "list_rule_names_by_target",
+            {"TargetArn": CLUSTER, "EventBusName": "bus"},
+            [("events:ListRuleNamesByTarget", "*")],
+        ),
+        (
+            "events",
+            "list_targets_by_rule",
+            {"Rule": "nightly"},
+            [("events:ListTargetsByRule", arn("events", "rule/nightly"))],
+        ),
+        (
+            "events",
+            "list_targets_by_rule",
+            {"Rule": "nightly", "EventBusName": arn("events", "event-bus/bus")},
+            [("events:ListTargetsByRule", arn("events", "rule/bus/nightly"))],
+        ),
+        (
+            "config",
+            "describe_configuration_recorder_status",
+            {},
+            [("config:DescribeConfigurationRecorderStatus", "*")],
+        ),
+        ("ecs", "list_clusters", {}, [("ecs:ListClusters", "*")]),
+        ("ecs", "list_services", {"cluster": CLUSTER}, [("ecs:ListServices", "*")]),
+        ("ecs", "list_tasks", {"cluster": "main"}, [("ecs:ListTasks", "*")]),
+        ("ecs", "list_task_definitions", {"status": "ACTIVE"}, [("ecs:ListTaskDefinitions", "*")]),
+        ("ecs", "describe_task_definition", {"taskDefinition": "web:1"}, [("ecs:DescribeTaskDefinition", "*")]),
+        ("ecs", "list_daemons", {"clusterArn": CLUSTER}, [("ecs:ListDaemons", "*")]),
+        ("ecs", "list_daemon_task_definitions", {}, [("ecs:ListDaemonTaskDefinitions", "*")]),
+        (
+            "ecs",
+            "describe_daemon_task_definition",
+            {"daemonTaskDefinition": "agent:1"},
+            [("ecs:DescribeDaemonTaskDefinition", "*")],
+        ),
+        (
+            "ecs",
+            "describe_services",
+            {"cluster": CLUSTER, "services": ["web", arn("ecs", "service/main/api")]},
+            [
+                ("ecs:DescribeServices", arn("ecs", "service/main/web")),
+                ("ecs:DescribeServices", arn("ecs", "service/main/api")),
+            ],
+        ),
+        ("ecs", "describe_tasks", {"tasks": ["1"]}, [("ecs:DescribeTasks", arn("ecs", "task/default/1"))]),
+        *[
+            ("ecs", operation, {member: [of]}, [(f"ecs:{action}", of)])
+            for operation, action, member, of in (
+                (
+                    "describe_service_revisions",
+                    "DescribeServiceRevisions",
+                    "serviceRevisionArns",
+                    arn("ecs", "service-revision/main/web/1"),
+                ),
+                (
+                    "describe_service_deployments",
+                    "DescribeServiceDeployments",
+                    "serviceDeploymentArns",
+                    arn("ecs", "service-deployment/main/web/1"),
+                ),
+                (
+                    "describe_daemon_revisions",
+                    "DescribeDaemonRevisions",
+                    "daemonRevisionArns",
+                    arn("ecs", "daemon-revision/main/agent/1"),
+                ),
+                (
+                    "describe_daemon_deployments",
+                    "DescribeDaemonDeployments",
+                    "daemonDeploymentArns",
+                    arn("ecs", "daemon-deployment/main/agent/1"),
+                ),
+            )
+        ],
+        (
+            "ecs",
+            "describe_daemon",
+            {"daemonArn": arn("ecs", "daemon/main/agent")},
+            [("ecs:DescribeDaemon", arn("ecs", "daemon/main/agent"))],
+        ),
         (
             "logs",
             "put_log_events",
@@ -422,6 +515,13 @@ def test_external_id_is_a_condition_key() -> None:
     (permission,) = needed(ask("sts", "assume_role", RoleArn=role, RoleSessionName="me", ExternalId="secret"))
     assert permission.context["sts:ExternalId"] == ["secret"]
     assert permission.account == OTHER
+
+
+@pytest.mark.parametrize(("operation", "named"), [("list_tasks", {}), ("describe_services", {"services": ["web"]})])
+def test_cluster_is_a_condition_key(operation: str, named: dict[str, object]) -> None:
+    (permission,) = needed(ask("ecs", operation, cluster="main", **named))
+    assert permission.context["ecs:cluster"] == [CLUSTER]
+    assert permission.context["aws:RequestedRegion"] == [REGION]
 
 
 def test_event_entries_carry_source_and_detail_type() -> None:

@@ -67,6 +67,176 @@ def test_external_id_is_checked(shared: boto3.Session, production: boto3.Session
     assert assume(shared, arn, ExternalId="secret")
 
 
+READER_TRUST = {
+    "StringEquals": {"sts:ExternalId": "arn:aws:events:eu-central-1:111111111111:event-bus/bus"},
+    "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{SHARED}:role/service/run-checks"},
+}
+READER = f"arn:aws:iam::{PRODUCTION}:role/reader"
+EXTERNAL_ID = READER_TRUST["StringEquals"]["sts:ExternalId"]
+
+
+@pytest.fixture
+def run_checks(shared: boto3.Session, production: boto3.Session) -> boto3.Session:
+    """A role of the shared account, with a path, that a role of the other account trusts by conditions."""
+    iam = shared.client("iam")
+    trusted = trusting(f"arn:aws:iam::{SHARED}:root")
+    arn = iam.create_role(RoleName="run-checks", Path="/service/", AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+    allowed = policy(
+        statement("sts:AssumeRole", "arn:aws:iam::*:role/reader*")
+        | {"Condition": {"StringEquals": {"aws:ResourceAccount": [PRODUCTION]}}}
+    )
+    iam.put_role_policy(RoleName="run-checks", PolicyName="inline", PolicyDocument=allowed)
+    reads = statement("ecs:ListClusters") | {
+        "Condition": {"StringEquals": {"aws:RequestedRegion": "eu-central-1"}},
+    }
+    role(production, "reader", trusting(f"arn:aws:iam::{SHARED}:root", READER_TRUST), reads)
+    return assume(shared, arn)
+
+
+def test_reader_acts_in_its_own_account_and_region(
+    aws: LocalAws, run_checks: boto3.Session, production: boto3.Session
+) -> None:
+    production.client("ecs").create_cluster(clusterName="main")
+    reader = assume(run_checks, READER, ExternalId=EXTERNAL_ID)
+    assert len(reader.client("ecs").list_clusters()["clusterArns"]) == 1
+    call = aws.calls[-1]
+    assert (call.account, call.region, call.allowed) == (PRODUCTION, "eu-central-1", True)
+    assert call.principal_arn == f"arn:aws:sts::{PRODUCTION}:assumed-role/reader/test"
+    for client in (reader.client("ecs", region_name="eu-west-1"), reader.client("ecs")):
+        with pytest.raises(ClientError, match="AccessDeniedException"):
+            client.list_clusters() if client.meta.region_name == "eu-west-1" else client.list_task_definitions()
+
+
+def test_refusals_to_assume_look_all_the_same(
+    shared: boto3.Session, run_checks: boto3.Session, production: boto3.Session
+) -> None:
+    role(production, "reader-other", trusting(f"arn:aws:iam::{PRODUCTION}:root"))
+    account = f"arn:aws:iam::{SHARED}:root"
+    other = assume(shared, role(shared, "other", trusting(account), statement("sts:AssumeRole")))
+    attempts = [
+        (run_checks, f"{READER}-missing", {"ExternalId": EXTERNAL_ID}),
+        (run_checks, f"{READER}-other", {"ExternalId": EXTERNAL_ID}),
+        (run_checks, READER, {}),
+        (run_checks, READER, {"ExternalId": "another"}),
+        (run_checks, f"arn:aws:iam::{SHARED}:role/reader", {"ExternalId": EXTERNAL_ID}),
+        (other, READER, {"ExternalId": EXTERNAL_ID}),
+        (shared, READER, {"ExternalId": EXTERNAL_ID}),
+    ]
+    for session, arn, options in attempts:
+        caller = session.client("sts").get_caller_identity()["Arn"]
+        with pytest.raises(ClientError) as refused:
+            assume(session, arn, **options)
+        error = refused.value.response["Error"]
+        assert error["Code"] == "AccessDenied"
+        expected = f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+        assert error["Message"] == expected
+
+
+def test_organization_of_the_resource_is_a_condition_key(
+    aws: LocalAws, shared: boto3.Session, run_checks: boto3.Session
+) -> None:
+    def allow(organization: str) -> None:
+        condition = {"StringEquals": {"aws:ResourceOrgID": organization}}
+        document = policy(statement("sts:AssumeRole") | {"Condition": condition})
+        shared.client("iam").put_role_policy(RoleName="run-checks", PolicyName="inline", PolicyDocument=document)
+
+    allow("o-other")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assume(run_checks, READER, ExternalId=EXTERNAL_ID)
+    allow(aws.organization_id)
+    assert assume(run_checks, READER, ExternalId=EXTERNAL_ID)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"DurationSeconds": 7200},
+        {"RoleSessionName": "not/a/name"},
+        {"ExternalId": "no blanks"},
+        {"Policy": policy(statement("ecs:*"))},
+        {"PolicyArns": [{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}]},
+    ],
+)
+def test_assume_role_takes_only_what_sts_takes(
+    production: boto3.Session, run_checks: boto3.Session, options: dict[str, Any]
+) -> None:
+    trusted = trusting(f"arn:aws:iam::{SHARED}:root")
+    production.client("iam").update_assume_role_policy(RoleName="reader", PolicyDocument=trusted)
+    sts: Any = run_checks.client("sts")
+    with pytest.raises(ClientError) as refused:
+        sts.assume_role(**({"RoleArn": READER, "RoleSessionName": "test"} | options))
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+
+
+def test_chained_session_ends_after_its_duration(aws: LocalAws, run_checks: boto3.Session) -> None:
+    sts: Any = run_checks.client("sts")
+    options = {"ExternalId": EXTERNAL_ID, "DurationSeconds": 900}
+    keys = sts.assume_role(RoleArn=READER, RoleSessionName="test", **options)["Credentials"]
+    session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    ecs = session.client("ecs", region_name="eu-central-1", endpoint_url=aws.endpoint_url)
+    assert ecs.list_clusters()["clusterArns"] == []
+    aws.advance(timedelta(seconds=901))
+    with pytest.raises(ClientError, match="ExpiredToken"):
+        ecs.list_clusters()
+
+
+def test_faults_strike_one_account_and_region(
+    aws: LocalAws, shared: boto3.Session, production: boto3.Session, run_checks: boto3.Session
+) -> None:
+    aws.faults.throttle("ecs", "ListClusters", account=PRODUCTION, region="eu-central-1")
+    shared.client("ecs").list_clusters()
+    production.client("ecs").list_task_definitions()
+    production.client("ecs", region_name="eu-west-1").list_clusters()
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        production.client("ecs", config=NO_RETRIES).list_clusters()
+    aws.faults.clear()
+    aws.faults.deny("ecs", account=PRODUCTION)
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        production.client("ecs").list_clusters()
+    aws.faults.deny("sts", "AssumeRole", account=PRODUCTION)
+    assert assume(shared, f"arn:aws:iam::{SHARED}:role/service/run-checks")
+    with pytest.raises(ClientError, match=r"\(AccessDenied\)"):
+        assume(run_checks, READER, ExternalId=EXTERNAL_ID)
+
+
+ASSUME = """
+    import boto3
+    def handler(event, context):
+        keys = boto3.client("sts").assume_role(**event)["Credentials"]
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        ecs = boto3.client("ecs", **dict(zip(
+            ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"), map(keys.get, names))))
+        return len(ecs.list_clusters()["clusterArns"])
+"""
+
+
+def test_what_a_function_does_under_another_role_is_its_own(
+    aws: LocalAws, shared: boto3.Session, production: boto3.Session
+) -> None:
+    role(production, "reader", trusting(f"arn:aws:iam::{SHARED}:root"), statement("ecs:ListClusters"))
+    function(shared, ASSUME, statement("sts:AssumeRole"))
+    payload = json.dumps({"RoleArn": READER, "RoleSessionName": "worker"})
+    answer = shared.client("lambda").invoke(FunctionName="worker", Payload=payload)
+    assert json.loads(answer["Payload"].read()) == 0
+    calls = [call for call in aws.calls if call.function == "worker" and call.service in ("sts", "ecs")]
+    assert [(call.operation, call.account) for call in calls] == [("AssumeRole", SHARED), ("ListClusters", PRODUCTION)]
+    assert calls[1].principal_arn == f"arn:aws:sts::{PRODUCTION}:assumed-role/reader/worker"
+    aws.faults.deny("ecs", account=PRODUCTION)
+    answer = shared.client("lambda").invoke(FunctionName="worker", Payload=payload)
+    assert "AccessDenied" in json.loads(answer["Payload"].read())["errorMessage"]
+
+
+def test_slow_calls_are_late(aws: LocalAws, shared: boto3.Session, production: boto3.Session) -> None:
+    aws.faults.slow("ecs", "ListClusters", seconds=0.3, times=1, account=PRODUCTION)
+    took = []
+    for session in (shared, production, production):
+        client = session.client("ecs")
+        begin = time.monotonic()
+        client.list_clusters()
+        took.append(time.monotonic() - begin >= 0.3)
+    assert took == [False, True, False]
+
+
 def test_caller_needs_permission_to_assume(shared: boto3.Session, production: boto3.Session) -> None:
     target = role(production, "target", trusting(f"arn:aws:iam::{SHARED}:root"))
     account = f"arn:aws:iam::{SHARED}:root"
