@@ -199,7 +199,8 @@ class Teams:
             return
         repository.moved |= tag in repository.tags
         if (before := repository.images.get(repository.tags.get(tag, ""))) and tag.startswith("sha256-"):
-            before.subject = None  # nothing says any more what it signs
+            # Nothing says any more what it signs; what is left is untagged and has the configuration of an image.
+            before.subject, before.kind = None, Kind.IMAGE
         ecr().put_image(repositoryName=repository.name, imageManifest=manifest, imageTag=tag)
         repository.tags[tag] = digest
         repository.tag_moments[tag] = self.world.tick()

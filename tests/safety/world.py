@@ -50,6 +50,8 @@ REMOVING = ("BatchDeleteImage", "UpdateImageStorageClass")
 # A call takes some time, and what takes long enough to matter is up to the test.
 _CALL = timedelta(milliseconds=50)
 _HOOKED = ("config", "dynamodb", "ecr", "events", "organizations", "scheduler", "sts")
+# Rules whose verdicts do not tell by themselves what is behind them.
+_TO_BE_EXPLAINED = ("may_be_pinned", "inventory_not_trusted", "failed")
 LIVE_USAGE = {
     "READER_ROLE_NAME": "ecr-cleanup-reader",
     "READER_EXTERNAL_ID": f"arn:aws:events:{REGION}:{SHARED}:event-bus/ecr-cleanup",
@@ -492,7 +494,8 @@ class World:
             self.run.answers.append({**line, "image": image, "at": self.now})
             users = f", users: {line['users']}" if line.get("users") else ""
             what = f"{line['repository']}@{line['digest'][7:15]}"
-            self.note(f"verdict {line['verdict']} ({line['rule']}) on {what}{users}")
+            why = f": {line['reason'][:400]}" if line["rule"] in _TO_BE_EXPLAINED else ""
+            self.note(f"verdict {line['verdict']} ({line['rule']}) on {what}{users}{why}")
 
     def _strike(self, run: Run) -> Strike | None:
         for strike in self.strikes:
