@@ -190,7 +190,7 @@ class Finder:
         if image:
             users = (*self._users(image, asked=evidence.asked), *self._active_users(since.users_of(image)))
         if evidence.pins is not None and self._can_move(image_id.repository):
-            pins = (*pins, *self._unproven(since.users_by_tag(image_id.repository)))
+            pins = (*pins, *self._unproven(self._not_answered_live(image_id.repository, since)))
         return replace(
             evidence,
             image=image,
@@ -381,6 +381,15 @@ class Finder:
         asked = self.running.expected
         others = [usage for usage in by_tag if usage.kind not in ANSWERED_LIVE or usage.place not in asked]
         return [*others, *self.running.users_under_unknown_digest(repository)]
+
+    def _not_answered_live(self, repository: Repository, since: Inventory) -> Sequence[Usage]:
+        """The registrations that name the repository by a tag, less those that were known when accounts were asked."""
+        by_tag = since.users_by_tag(repository)
+        if self._live_usage is None:
+            return by_tag
+        asked = self.running.expected
+        known = {usage.arn for usage in self.inventory.users_by_tag(repository) if usage.place in asked}
+        return [usage for usage in by_tag if usage.arn not in known]
 
     def _active_users(self, users: Sequence[Usage]) -> tuple[Usage, ...]:
         """The usages less the task definitions that the ledger knows to be deregistered.
