@@ -60,7 +60,8 @@ GATEWAY = Story("gateway", "1.0", "for two platforms, with attestations and a si
 REPORTS = Story(
     "reports", "1.0", "replaced; when its time came, nobody could say what development runs", survives=False
 )
-STORIES = (API, WEB, ARCHIVE, WORKER, BILLING, GATEWAY, REPORTS)
+SHOP = Story("shop", "sha-4f2a", "was latest when production deployed latest, which has moved on since", survives=True)
+STORIES = (API, WEB, ARCHIVE, WORKER, BILLING, GATEWAY, REPORTS, SHOP)
 # Deregistered three hours later than the others.
 LATER = timedelta(hours=3)
 
@@ -158,7 +159,8 @@ class Demo:
                     self._digests[story] = push_build(registry, story.repository, [story.tag])
                     push_signature(registry, story.repository, self._digests[story])
                 else:
-                    self._digests[story] = push_image(registry, story.repository, [story.tag], content=story.image)
+                    tags = [story.tag, *(["latest"] if story is SHOP else [])]
+                    self._digests[story] = push_image(registry, story.repository, tags, content=story.image)
             self._parts = self._images(GATEWAY.repository)
             self._aws.advance(timedelta(minutes=1))
             old = {
@@ -172,30 +174,36 @@ class Demo:
                     (PRODUCTION, BILLING),
                     (PRODUCTION, GATEWAY),
                     (DEVELOPMENT, REPORTS),
+                    (DEVELOPMENT, SHOP),
                 )
             }
+            by_tag = self._register(PRODUCTION, SHOP.repository, "latest")
             ecs = self._aws.session(PRODUCTION).client("ecs")
             ecs.create_cluster(clusterName="production")
             ecs.create_service(
                 cluster="production", serviceName="billing", taskDefinition=old[PRODUCTION, BILLING], desiredCount=2
             )
+            ecs.create_service(cluster="production", serviceName="shop", taskDefinition=by_tag, desiredCount=2)
             self._aws.advance(timedelta(minutes=10))
         with self._step("new versions deployed, old task definitions deregistered"):
             replaced = (API, WORKER, ARCHIVE, GATEWAY, REPORTS)
+            later = ((DEVELOPMENT, REPORTS), (DEVELOPMENT, SHOP))
             for story in replaced:
                 push_image(registry, story.repository, ["1.1"], content=f"{story.repository}:1.1")
+            push_image(registry, SHOP.repository, ["latest"], content="shop, the next one")
             self._aws.advance(timedelta(minutes=1))
             for account, story in old:
                 if story in replaced:
                     self._register(account, story.repository, "1.1")
             for (account, story), arn in old.items():
-                if (account, story) not in ((PRODUCTION, WEB), (DEVELOPMENT, REPORTS)):
+                if (account, story) not in ((PRODUCTION, WEB), *later):
                     self._aws.session(account).client("ecs").deregister_task_definition(taskDefinition=arn)
             self._aws.run_until_idle()
-        with self._step("three hours later, reports:1.0 follows"):
+        with self._step("three hours later, reports:1.0 and shop:sha-4f2a follow"):
             self._aws.advance(LATER)
-            ecs = self._aws.session(DEVELOPMENT).client("ecs")
-            ecs.deregister_task_definition(taskDefinition=old[DEVELOPMENT, REPORTS])
+            for account, story in later:
+                ecs = self._aws.session(account).client("ecs")
+                ecs.deregister_task_definition(taskDefinition=old[account, story])
             self._aws.run_until_idle()
 
     def _let_a_day_pass(self) -> None:
@@ -212,6 +220,9 @@ class Demo:
         with self._step("it sees development again, and the check runs again"):
             self._aws.faults.heal_source(DEVELOPMENT, REGION)
             self._aws.advance(timedelta(hours=1))
+        with self._step("the host of production's shop fails: its tasks start anew, and pull their image again"):
+            self._aws.replace_tasks(PRODUCTION, service="shop")
+            self._aws.advance(timedelta(minutes=10))
 
     def _register(self, account: str, repository: str, tag: str) -> str:
         ecs = self._aws.session(account).client("ecs")
@@ -235,7 +246,9 @@ class Demo:
         self._console.print(table)
         left = self._parts & self._images(GATEWAY.repository)
         self._console.print(f"Of the {len(self._parts)} manifests of {GATEWAY.image}, {len(left) or 'none'} is left.")
-        return expected and not left
+        failed = self._aws.failed_pulls
+        self._console.print(f"Of the images that tasks pulled, {len(failed) or 'none'} was missing.")
+        return expected and not left and not failed
 
     def _images(self, repository: str) -> set[str]:
         """The digests of all images of a repository."""

@@ -168,7 +168,8 @@ class FakeAccount:
                 "FunctionArn": self.arn("lambda", f"function:{name}:{version}"),
                 "Version": version,
                 "PackageType": "Image" if image or resolved else "Zip",
-                "CodeSha256": f"{abs(hash((image, resolved))):064x}",
+                "CodeSha256": (resolved or "").partition("@sha256:")[2] or "0" * 64,
+                "RevisionId": f"{len(self.functions)}-{image}-{resolved}",
                 "Code": code,
             }
         )
@@ -187,6 +188,7 @@ class FakeAccount:
         return Pages("taskDefinitionArns", active)
 
     def describe_task_definition(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        assert params["taskDefinition"]
         if params["taskDefinition"] not in self.task_definitions:
             raise CallError("ClientException", "Unable to describe task definition.")
         return {"taskDefinition": self.task_definitions[params["taskDefinition"]]}
@@ -213,7 +215,8 @@ class FakeAccount:
         return _found("serviceRevisions", self.revisions, params["serviceRevisionArns"])
 
     def describe_service_deployments(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return _found("serviceDeployments", self.deployments, params["serviceDeploymentArns"])
+        found = {arn: {"serviceDeploymentArn": arn, **each} for arn, each in self.deployments.items()}
+        return _found("serviceDeployments", found, params["serviceDeploymentArns"])
 
     def list_daemons(self, params: Mapping[str, Any]) -> Pages:
         of_cluster = [each for each in self.daemons.values() if each["clusterArn"] == params["clusterArn"]]

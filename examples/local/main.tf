@@ -1,4 +1,4 @@
-# Three accounts of the local AWS: a registry with seven repositories, and ECS in production and development.
+# Three accounts of the local AWS: a registry with eight repositories, and ECS in production and development.
 # The environment variable AWS_ENDPOINT_URL says where the local AWS is.
 
 provider "aws" {

@@ -7,6 +7,7 @@ locals {
     billing = true
     gateway = true
     reports = true
+    shop    = true
     archive = false
   }
 }

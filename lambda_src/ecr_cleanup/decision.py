@@ -189,11 +189,13 @@ def may_be_pinned(_: Image, evidence: Evidence, policy: Policy) -> Decision | Qu
     if not evidence.pins:
         return None
     if policy.live_usage:
+        # No event tells when a task that is starting, or a deployment, knows its images.
         return _keep(
             "may_be_pinned",
             "tags of the repository can move, and the accounts do not say which image runs, so that it may run under a "
             f"tag of {_named(evidence.pins)}; deploy that anew, make the repository's tags IMMUTABLE, or declare that "
             "they never move (protections.tags_never_move, or the repository's tag ecr-cleanup:tags-move = never)",
+            evidence.now + _HOLDING_INTERVAL,
         )
     return _keep(
         "may_be_pinned",

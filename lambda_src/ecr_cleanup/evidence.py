@@ -85,6 +85,7 @@ class Finder:
         self._push_times: dict[Repository, list[datetime]] = {}
         self._pins: dict[Repository, tuple[Usage, ...]] = {}
         self._parents: dict[Repository, dict[str, set[str]]] = {}
+        self._archived_indexes: dict[Repository, dict[str, frozenset[str]]] = {}
         self._tags_can_move: dict[Repository, bool] = {}
         self._removals: dict[datetime, int] | None = None
         self._since: Inventory | None = None
@@ -190,7 +191,12 @@ class Finder:
         if image:
             users = (*self._users(image, asked=evidence.asked), *self._active_users(since.users_of(image)))
         if evidence.pins is not None and self._can_move(image_id.repository):
-            pins = (*pins, *self._unproven(self._not_answered_live(image_id.repository, since)))
+            later: Collection[Usage] = since.users_by_tag(image_id.repository)
+            if evidence.asked:
+                # The accounts were asked after the inventory was read, and said what runs of what it has.
+                known = set(self.inventory.users_by_tag(image_id.repository))
+                later = [usage for usage in later if usage not in known]
+            pins = (*pins, *self._unproven(list(later)))
         return replace(
             evidence,
             image=image,
@@ -275,6 +281,23 @@ class Finder:
             self._parents[repository] = parents
         return self._parents[repository]
 
+    def _parents_elsewhere(self, image_id: ImageId) -> set[str]:
+        """The indexes in the archive, or on their way back, that hold an image, as far as their manifests are known.
+
+        Restored without it, they could not be pulled. Nobody can read the manifest of what others archived.
+        """
+        repository = image_id.repository
+        if repository not in self._archived_indexes:
+            listing = self._listing(repository).values()
+            indexes = [each.id for each in listing if each.is_index and each.status is not ImageStatus.ACTIVE]
+            records = self._ledger.images(indexes)
+            self._archived_indexes[repository] = {
+                index.digest: frozenset(manifest.children)
+                for index, record in records.items()
+                if (manifest := record.manifest)
+            }
+        return {index for index, children in self._archived_indexes[repository].items() if image_id.digest in children}
+
     def forget_parents(self, repository: Repository, digests: Collection[str]) -> None:
         """Indexes that went to the archive hold nothing any more."""
         for holding in self._parents.get(repository, {}).values():
@@ -316,13 +339,22 @@ class Finder:
         return evidence
 
     def _with_running(self, evidence: Evidence, image: Image) -> Evidence:
-        users = self._users(image, asked=True)
+        users = self._users(image, asked=True) or self._users_of_children(image)
         return replace(evidence, users=users, problems=(*evidence.problems, *self.running.problems), asked=True)
 
     def _users(self, image: Image, *, asked: bool) -> tuple[Usage, ...]:
         """Who uses an image by the inventory, and, if the accounts are to be asked, by what runs in them."""
         users = self._active_users(self.inventory.users_of(image))
         return (*users, *self._active_users(self.running.users_of(image))) if asked else users
+
+    def _users_of_children(self, image: Image) -> tuple[Usage, ...]:
+        """Who runs an index by the digest of a child, as far as its children are known before its manifest is read.
+
+        Otherwise its use would seem to end the day after it was seen, and its grace period to begin then.
+        """
+        manifest = self._records[image.id].manifest
+        children = [ImageId(image.id.repository, digest) for digest in (manifest.children if manifest else ())]
+        return tuple(usage for child in children for usage in self.running.users_by_digest(child))
 
     def _is_active_now(self, image: Image) -> bool:
         """Another function may have put it into the archive between our looks at the registry and at the ledger."""
@@ -336,7 +368,10 @@ class Finder:
         if archives or not image.tags:
             # The registry refuses to delete what an index holds; of archiving, nobody says so. Most untagged images are
             # held, and each refusal would count as a removal.
-            parents = tuple(sorted(self.parents(image.id.repository).get(image.id.digest, ())))
+            holding = set(self.parents(image.id.repository).get(image.id.digest, ()))
+            if not image.tags:
+                holding |= self._parents_elsewhere(image.id)
+            parents = tuple(sorted(holding))
         return replace(evidence, manifest=manifest, parents=parents)
 
     def _read_manifest(self, image_id: ImageId) -> Manifest:
@@ -381,15 +416,6 @@ class Finder:
         asked = self.running.expected
         others = [usage for usage in by_tag if usage.kind not in ANSWERED_LIVE or usage.place not in asked]
         return [*others, *self.running.users_under_unknown_digest(repository)]
-
-    def _not_answered_live(self, repository: Repository, since: Inventory) -> Sequence[Usage]:
-        """The registrations that name the repository by a tag, less those that were known when accounts were asked."""
-        by_tag = since.users_by_tag(repository)
-        if self._live_usage is None:
-            return by_tag
-        asked = self.running.expected
-        known = {usage.arn for usage in self.inventory.users_by_tag(repository) if usage.place in asked}
-        return [usage for usage in by_tag if usage.arn not in known]
 
     def _active_users(self, users: Sequence[Usage]) -> tuple[Usage, ...]:
         """The usages less the task definitions that the ledger knows to be deregistered.

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.aws.clients import Credentials
@@ -49,6 +50,9 @@ _TIME_LEFT_AFTERWARDS = timedelta(minutes=4)
 _SESSION = timedelta(minutes=15)
 _REFUSALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _THROTTLES = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "LimitExceeded")
+
+# What comes of an answer that is not shaped as documented, or of an SDK that does not know a call.
+_NOT_UNDERSTOOD = (AttributeError, LookupError, ResponseParserError, TypeError, ValueError)
 
 
 class Pace:
@@ -104,6 +108,8 @@ class LiveUsage:
             return [_trouble(place, "sts:AssumeRole", role_arn, error)]
         except LiveUsageError as error:
             return [_trouble(place, None, role_arn, error)]
+        except _NOT_UNDERSTOOD as error:
+            return [_trouble(place, "sts:AssumeRole", role_arn, _not_understood(error))]
 
         def client_for(service: str) -> BaseClient:
             client = self.place_client(service, credentials, place.region)
@@ -120,6 +126,8 @@ class LiveUsage:
                 findings.append(_trouble(place, calls.last, role_arn, error))
                 if isinstance(error, TimeIsUpError):
                     break
+            except _NOT_UNDERSTOOD as error:
+                findings.append(_trouble(place, calls.last, role_arn, _not_understood(error)))
         return findings
 
     def _assume(self, role_arn: str) -> Credentials:
@@ -169,12 +177,21 @@ class _Calls:
         self.pace.wait()
 
 
+def _not_understood(error: Exception) -> LiveUsageError:
+    """Without the error's own message, which may quote an answer, credentials and environment variables included."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = f" in line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename}" if trace else ""
+    return LiveUsageError(f"the answer was not understood ({type(error).__name__}{where})")
+
+
 def _trouble(place: Place, call: str | None, role_arn: str, error: Exception) -> Findings:
     """Why a place could not be read, and what repairs it."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if isinstance(error, TimeIsUpError):
         repair = "give the functions more memory (lambda.memory_mb), which is more speed, or exempt the place by name"
-    elif call == "sts:AssumeRole":
+    elif call == "sts:AssumeRole" and not isinstance(error, LiveUsageError):
         repair = (
             f"apply the module workload_account there with live_usage = true, which makes {role_arn}, or exempt the "
             "account and region by name"

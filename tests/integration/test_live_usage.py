@@ -741,7 +741,11 @@ def test_remembers_what_versions_of_functions_run(live: Bench) -> None:
     assert live.answer().decision.rule == "in_use"
     assert live.accounts.operations(PROD)["GetFunction"] == 2
     # With new code, $LATEST is asked for again.
-    account.functions[0] |= {"CodeSha256": "f" * 64, "Code": {"ResolvedImageUri": f"{APP}@sha256:{'f' * 64}"}}
+    account.functions[0] |= {
+        "CodeSha256": "f" * 64,
+        "RevisionId": "new",
+        "Code": {"ResolvedImageUri": f"{APP}@sha256:{'f' * 64}"},
+    }
     assert live.answer().decision.rule == "in_use"
     assert live.accounts.operations(PROD)["GetFunction"] == 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import io
 import os
@@ -99,8 +100,42 @@ def test_holds_every_module_as_it_is_and_nothing_else(sources: Path, tmp_path: P
     with zipfile.ZipFile(io.BytesIO(build(sources / "build.py", tmp_path / "a.zip"))) as package:
         assert package.testzip() is None
         assert package.namelist() == sorted(expected)
-        assert {name: package.read(name) for name in package.namelist()} == expected
+        contents = {name: package.read(name) for name in package.namelist()}
+        assert {name: meaning(content) for name, content in contents.items()} == {
+            name: meaning(content) for name, content in expected.items()
+        }
         assert {entry.external_attr >> 16 for entry in package.infolist()} == {0o100644}, "Lambda could not read it"
+
+
+def meaning(source: bytes) -> str:
+    """What a module does, line by line, without the strings that only explain."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value = ast.Constant("", lineno=node.lineno, col_offset=0)
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            # Where something ends that ends in such a string.
+            vars(node).pop("end_lineno", None)
+            vars(node).pop("end_col_offset", None)
+    return ast.dump(tree, include_attributes=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('"""What it is."""\nx = 1\n', '""\nx = 1\n'),
+        ('"""What it is,\n\nat length.\n"""  # not\nx = 1\n', '""\n\n\n\nx = 1\n'),
+        ("x = 1  # why\n# more\ny = '#'\n", "x = 1\n\ny = '#'\n"),
+        ('def f():\n    """ä ö"""\n    return "# no comment"\n', 'def f():\n    ""\n    return "# no comment"\n'),
+        ('x = (\n    "a"\n    "b"\n)\n"of x"\n', 'x = (\n    "a"\n    "b"\n)\n""\n'),
+        ('f(\n    """an argument"""\n)\n', 'f(\n    """an argument"""\n)\n'),
+    ],
+)
+def test_leaves_out_what_only_explains(builder: ModuleType, source: str, expected: str) -> None:
+    bare: bytes = builder.bare(source.encode())
+
+    assert bare.decode() == expected
+    assert meaning(bare) == meaning(source.encode())
 
 
 def test_is_under_100_kilobytes(tmp_path: Path) -> None:

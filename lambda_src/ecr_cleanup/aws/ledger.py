@@ -8,7 +8,7 @@
                                           removal_started_at, removed_at, removal
     TAG#<repository>:<tag>       STATE    pushes: "<time>|<digest>"
     REMOVALS#<hour>              STATE    removals: how many
-    FUNCTION#<version>#<hash>    STATE    images: what a version of a Lambda function runs with that code
+    FUNCTION#<version>#<id>      STATE    images: what a version of a Lambda function runs at that revision id
     PLACE                        <place>  deregistered, and what was counted last: active, counted_at, deregistered_then
 
 Every write of an event can be repeated and reordered without changing the outcome: times are set once or only moved

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from ecr_cleanup.chunks import chunks
+from ecr_cleanup.errors import LiveUsageError
 from ecr_cleanup.inventory import Findings, Source, Usage
 from ecr_cleanup.readers.ecs_services import REVISIONS_PER_CALL, images_in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from mypy_boto3_ecs.type_defs import ListDaemonsRequestTypeDef, ListDaemonTaskDefinitionsRequestTypeDef
 
     from ecr_cleanup.readers.session import PlaceSession
 
 
+# How a region or a cluster answers that does not have them (yet), when it is asked to list them.
 _NO_DAEMONS = ("UnsupportedFeatureException", "UnknownOperationException")
 
 
@@ -28,29 +30,28 @@ def read_daemons(session: PlaceSession) -> Findings:
     """
     if not session.cluster_arns or not hasattr(session.ecs, "list_daemons"):
         return Findings()
-    try:
-        usages = [*_of_daemons(session), *_of_task_definitions(session)]
-    except ClientError as error:
-        # A region that does not have them yet.
-        if error.response["Error"]["Code"] not in _NO_DAEMONS:
-            raise
-        return Findings()
+    usages = [*_of_daemons(session), *_of_task_definitions(session)]
     return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)))
 
 
 def _of_daemons(session: PlaceSession) -> Iterator[Usage]:
     revisions: dict[str, str] = {}
     deployments: dict[str, str] = {}
+    settled: set[str] = set()
     for cluster in session.cluster_arns:
         for arn in _daemons(session, cluster):
             daemon = session.ecs.describe_daemon(daemonArn=arn)["daemon"]
             revisions |= {each["arn"]: arn for each in daemon.get("currentRevisions", ())}
             if "deploymentArn" in daemon:
                 deployments[daemon["deploymentArn"]] = arn
-    revisions |= dict(_of_deployments(session, deployments))
+                if len(daemon.get("currentRevisions", ())) == 1:
+                    settled.add(daemon["deploymentArn"])
+    revisions |= dict(_of_deployments(session, deployments, settled))
     for some in chunks(sorted(revisions), REVISIONS_PER_CALL):
         found = session.ecs.describe_daemon_revisions(daemonRevisionArns=list(some))
         session.refuse_failures(found["failures"], "ecs:DescribeDaemonRevisions")
+        described = {revision["daemonRevisionArn"] for revision in found["daemonRevisions"]}
+        _refuse_missing(set(some) - described, "ecs:DescribeDaemonRevisions")
         for revision in found["daemonRevisions"]:
             yield from images_in_use(
                 session,
@@ -62,11 +63,18 @@ def _of_daemons(session: PlaceSession) -> Iterator[Usage]:
             )
 
 
-def _of_deployments(session: PlaceSession, deployments: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The revisions between which daemons move; until a deployment has ended well, it can go back."""
+def _of_deployments(
+    session: PlaceSession, deployments: Mapping[str, str], settled: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """The revisions between which daemons move; until a deployment has ended well, it can go back.
+
+    One of long ago may be shown no more, as it is with services: one that is `settled` need not be.
+    """
     for some in chunks(sorted(deployments), REVISIONS_PER_CALL):
         answer = session.ecs.describe_daemon_deployments(daemonDeploymentArns=list(some))
         session.refuse_failures(answer["failures"], "ecs:DescribeDaemonDeployments")
+        described = {deployment["daemonDeploymentArn"] for deployment in answer["daemonDeployments"]}
+        _refuse_missing(set(some) - described - set(settled), "ecs:DescribeDaemonDeployments")
         for deployment in answer["daemonDeployments"]:
             arn = deployments[deployment["daemonDeploymentArn"]]
             if "targetDaemonRevision" in deployment:
@@ -80,18 +88,34 @@ def _of_deployments(session: PlaceSession, deployments: Mapping[str, str]) -> It
 def _daemons(session: PlaceSession, cluster: str) -> Iterator[str]:
     request: ListDaemonsRequestTypeDef = {"clusterArn": cluster, "maxResults": 100}
     while True:
-        answer = session.ecs.list_daemons(**request)
+        try:
+            answer = session.ecs.list_daemons(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NO_DAEMONS:
+                return
+            raise
         yield from (each["daemonArn"] for each in answer["daemonSummariesList"])
         if not answer.get("nextToken"):
             return
         request["nextToken"] = answer["nextToken"]
 
 
+def _refuse_missing(arns: Collection[str], operation: str) -> None:
+    """Nothing else says what a daemon runs, so that nothing of what it names may be missing."""
+    if arns:
+        raise LiveUsageError(f"{operation} says nothing of {min(arns)}")
+
+
 def _of_task_definitions(session: PlaceSession) -> Iterator[Usage]:
     """What a daemon can be made of; it cannot be deregistered, only deleted."""
     request: ListDaemonTaskDefinitionsRequestTypeDef = {"status": "ACTIVE", "maxResults": 100}
     while True:
-        answer = session.ecs.list_daemon_task_definitions(**request)
+        try:
+            answer = session.ecs.list_daemon_task_definitions(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NO_DAEMONS:
+                return
+            raise
         for arn in (each["arn"] for each in answer["daemonTaskDefinitions"]):
             found = session.ecs.describe_daemon_task_definition(daemonTaskDefinition=arn)["daemonTaskDefinition"]
             for container in found.get("containerDefinitions", ()):

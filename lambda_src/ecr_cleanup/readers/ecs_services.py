@@ -7,6 +7,7 @@ A service revision says to what; where it does not, its usages by tag may mean a
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,46 +28,88 @@ _TASKS_PER_CALL = 100
 REVISIONS_PER_CALL = 20
 # A task in one of these has stopped, or is about to: it pulls nothing any more.
 _ENDING = ("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED")
+# A service deployment in one of these does not go on by itself.
+_OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 
 
 @dataclass(frozen=True, slots=True)
 class _Revision:
-    """A service revision that is in use; `has_tasks` says whether any was wanted, so that its tags may be resolved."""
+    """A service revision that is in use.
+
+    `has_tasks` says whether any was wanted, so that its tags may be resolved; `can_come_back` that a deployment that
+    is not over may go back to it.
+    """
 
     service: str
     has_tasks: bool
+    can_come_back: bool = False
+
+    def __or__(self, other: _Revision) -> _Revision:
+        """What is known of it from two sides."""
+        return _Revision(self.service, self.has_tasks or other.has_tasks, self.can_come_back or other.can_come_back)
 
 
 def read_services_and_tasks(session: PlaceSession) -> Findings:
     """What services would start tasks from, and what tasks run, or ran within the hour that ECS shows them."""
     usages: list[Usage] = []
-    revisions: dict[str, _Revision] = {}
-    deployments: dict[str, str] = {}
+    of_tasks: list[Usage] = []
+    problems: list[TrustProblem] = []
     services: list[ServiceTypeDef] = []
     for cluster in session.cluster_arns:
         services += _services(session, cluster)
         for task in _tasks(session, cluster):
-            usages += _usages_of_task(session, task)
+            of_tasks += _usages_of_task(session, task)
+    revisions = _revisions(session, services, problems)
+    resolved = _resolved(session, revisions, usages, problems)
     for service in services:
-        arn = service["serviceArn"]
-        for summary in service.get("currentServiceRevisions", ()):
-            revisions[summary["arn"]] = _Revision(arn, _has_tasks(summary))
-        if _may_be_in_progress(service):
-            deployments[service["currentServiceDeployment"]] = arn
-    revisions = dict(_of_deployments(session, deployments)) | revisions
-    resolved: dict[str, set[str]] = {}
-    for revision in _described(session, revisions):
-        known = revisions[revision["serviceRevisionArn"]]
-        resolved.setdefault(known.service, set()).add(revision.get("taskDefinition", ""))
-        usages += _usages_of_revision(session, revision, known)
-    problems = []
-    for service in services:
-        for kind, name, through in _without_revision(service, resolved.get(service["serviceArn"], set())):
+        for kind, name, through in _without_revision(service, resolved[service["serviceArn"]]):
             images = session.images_of(through)
             if images is None:
-                problems.append(_nobody_knows(session, kind, name, through))
+                problems += _nobody_knows(session, kind, name, service["serviceArn"], through)
             usages += [_unresolved(kind, name, session, image, through) for image in images or ()]
+    # Services first: they say more to whoever reads the first few.
+    usages += of_tasks
     return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)), tuple(problems))
+
+
+def _revisions(
+    session: PlaceSession, services: Iterable[ServiceTypeDef], problems: list[TrustProblem]
+) -> dict[str, _Revision]:
+    """The revisions that services run, move to or may go back to, by ARN."""
+    revisions: dict[str, _Revision] = {}
+    deployments: dict[str, ServiceTypeDef] = {}
+    for service in services:
+        for summary in service.get("currentServiceRevisions", ()):
+            revisions[summary["arn"]] = _Revision(service["serviceArn"], _has_tasks(summary))
+        if "currentServiceDeployment" in service:
+            # Whether it is over, only it says: a rollout may be COMPLETED before the bake time.
+            deployments[service["currentServiceDeployment"]] = service
+    for arn, known in _of_deployments(session, deployments, problems):
+        revisions[arn] = revisions[arn] | known if arn in revisions else known
+    return revisions
+
+
+def _resolved(
+    session: PlaceSession, revisions: Mapping[str, _Revision], usages: list[Usage], problems: list[TrustProblem]
+) -> defaultdict[str, Counter[str]]:
+    """Look at the revisions, and count by service and task definition those that say what they resolved.
+
+    Two deployments of one task definition can have resolved its tags to different images, and have a revision each.
+    """
+    resolved: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    missing = set(revisions)
+    for revision in _described(session, revisions):
+        missing.discard(revision["serviceRevisionArn"])
+        known = revisions[revision["serviceRevisionArn"]]
+        resolved[known.service][revision.get("taskDefinition", "")] += 1
+        usages += _usages_of_revision(session, revision, known, problems)
+    for arn in sorted(missing):
+        # One from before ECS kept them (October 2024), or of a service that was just deleted.
+        known = revisions[arn]
+        resolved[known.service].clear()
+        if known.can_come_back:
+            problems += _unknown(session, "revision", arn, known.service)
+    return resolved
 
 
 def images_in_use(
@@ -138,27 +181,40 @@ def _usages_of_task(session: PlaceSession, task: TaskTypeDef) -> Iterator[Usage]
         )
 
 
-def _may_be_in_progress(service: ServiceTypeDef) -> bool:
-    """Whether a deployment may still go on, or back to where it came from."""
+def _is_in_progress(service: ServiceTypeDef) -> bool:
+    """Whether a deployment surely goes on, or may do so where ECS gives no state (behind a Classic Load Balancer)."""
     states = [deployment.get("rolloutState") for deployment in service.get("deployments", ())]
-    return "currentServiceDeployment" in service and states != ["COMPLETED"]
+    return "IN_PROGRESS" in states or (None in states and len(states) > 1)
 
 
-def _of_deployments(session: PlaceSession, deployments: Mapping[str, str]) -> Iterator[tuple[str, _Revision]]:
-    """The revisions between which services move: any of them may have to run again."""
+def _of_deployments(
+    session: PlaceSession, deployments: Mapping[str, ServiceTypeDef], problems: list[TrustProblem]
+) -> Iterator[tuple[str, _Revision]]:
+    """The revisions between which services move: any of them may have to run again.
+
+    ECS shows deployments of the last 90 days:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-deployment.html
+    """
     for some in chunks(sorted(deployments), REVISIONS_PER_CALL):
         answer = session.ecs.describe_service_deployments(serviceDeploymentArns=list(some))
         session.refuse_failures(answer.get("failures", ()), "ecs:DescribeServiceDeployments")
+        missing = set(some)
         for deployment in answer.get("serviceDeployments", ()):
+            missing.discard(deployment["serviceDeploymentArn"])
             service = deployment.get("serviceArn", "")
             if target := deployment.get("targetServiceRevision"):
                 yield target["arn"], _Revision(service, _has_tasks(target))
-            if deployment.get("status") == "SUCCESSFUL":
+            status = deployment.get("status")
+            if status == "SUCCESSFUL":
                 continue
+            known = _Revision(service, has_tasks=True, can_come_back=status not in _OVER)
             for source in deployment.get("sourceServiceRevisions", ()):
-                yield source["arn"], _Revision(service, has_tasks=True)
+                yield source["arn"], known
             if back := deployment.get("rollback", {}).get("serviceRevisionArn"):
-                yield back, _Revision(service, has_tasks=True)
+                yield back, known
+        for arn in sorted(missing):
+            if _is_in_progress(deployments[arn]):
+                problems += _unknown(session, "deployment", arn, deployments[arn]["serviceArn"])
 
 
 def _described(session: PlaceSession, revisions: Mapping[str, _Revision]) -> Iterator[ServiceRevisionTypeDef]:
@@ -172,35 +228,62 @@ def _has_tasks(summary: Mapping[str, Any]) -> bool:
     return any(summary.get(f"{which}TaskCount", 0) for which in ("requested", "running", "pending"))
 
 
-def _usages_of_revision(session: PlaceSession, revision: ServiceRevisionTypeDef, known: _Revision) -> Iterator[Usage]:
+def _usages_of_revision(
+    session: PlaceSession, revision: ServiceRevisionTypeDef, known: _Revision, problems: list[TrustProblem]
+) -> Iterator[Usage]:
     through = revision.get("taskDefinition", "")
     containers = revision.get("containerImages", ())
+    images = session.images_of(through) if through else None
+    if images is None and not containers:
+        what = through or revision["serviceRevisionArn"]
+        problems += _nobody_knows(session, "service", known.service, known.service, what)
     yield from images_in_use(session, "service", known.service, containers, pinned=known.has_tasks, through=through)
     # ECS may render `repository:tag` as `repository:tag@sha256:...`.
     named = {container.get("image", "").partition("@")[0] for container in containers}
-    for image in session.images_of(through) or () if through else ():
+    for image in images or ():
         if image.partition("@")[0] not in named:
             yield _unresolved("service", known.service, session, image, through)
         elif "@" not in image:
             yield Usage("service", known.service, session.place, image, Source.LIVE, task_definition=through)
 
 
-def _without_revision(service: ServiceTypeDef, resolved: set[str]) -> list[tuple[str, str, str]]:
-    """What a service has task definitions for and says no revision of: task sets, and deployments of former times."""
+def _without_revision(service: ServiceTypeDef, resolved: Counter[str]) -> list[tuple[str, str, str]]:
+    """What a service has task definitions for and says no revision of: task sets, and deployments of former times.
+
+    `resolved` counts the revisions that are known, by task definition.
+    """
     arn = service["serviceArn"]
-    others = {("service", arn, each.get("taskDefinition", "")) for each in service.get("deployments", ())}
-    others.add(("service", arn, service.get("taskDefinition", "")))
-    others = {each for each in others if each[2] not in resolved}
+    wanted = Counter(each.get("taskDefinition", "") for each in service.get("deployments", ()))
+    wanted |= Counter([service.get("taskDefinition", "")])
+    others = {("service", arn, definition) for definition, count in wanted.items() if count > resolved[definition]}
     others |= {("task set", each["taskSetArn"], each.get("taskDefinition", "")) for each in service.get("taskSets", ())}
     return sorted(each for each in others if each[2])
 
 
-def _nobody_knows(session: PlaceSession, kind: str, arn: str, through: str) -> TrustProblem:
-    return TrustProblem(
-        session.place,
+def _nobody_knows(session: PlaceSession, kind: str, arn: str, service: str, through: str) -> list[TrustProblem]:
+    return _unless_exempt(
+        session,
         f"{kind} {arn} runs {through}, which Amazon ECS does not know",
-        "update the service to a task definition that is ACTIVE",
+        "update the service to a task definition that is ACTIVE, or exempt the ARN of the service or task definition",
+        arn,
+        service,
+        through,
     )
+
+
+def _unknown(session: PlaceSession, kind: str, arn: str, service: str) -> list[TrustProblem]:
+    return _unless_exempt(
+        session,
+        f"Amazon ECS says nothing of the {kind} {arn}, and {service} may go back to what it ran before",
+        "none needed: it is asked again later; if it stays so, deploy the service anew, or exempt its ARN",
+        service,
+    )
+
+
+def _unless_exempt(session: PlaceSession, reason: str, repair: str, *arns: str) -> list[TrustProblem]:
+    if any(session.settings.is_exempt(session.place, arn) for arn in arns):
+        return []
+    return [TrustProblem(session.place, reason, repair)]
 
 
 def _unresolved(kind: str, arn: str, session: PlaceSession, image: str, through: str) -> Usage:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def read_functions(session: PlaceSession) -> Findings:
-    """The images of functions. Which one a version runs never changes as long as it is not modified.
+    """The images of functions. Which one a version runs never changes as long as it has the same revision id.
 
-    The hash of its code alone would not do: it is that of the image, which can be in another repository as well.
+    The hash of its code does not say that: of an image it is the digest, which is the same in any repository.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html gives no images,
     https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html does, of one version at a time.
@@ -26,18 +26,19 @@ def read_functions(session: PlaceSession) -> Findings:
         FunctionVersion="ALL", PaginationConfig={"PageSize": 50}
     )
     versions = {
-        f"{version['FunctionArn']}#{version.get('CodeSha256')}#{version.get('LastModified')}": version
+        f"{version['FunctionArn']}#{version.get('RevisionId', '')}": version
         for page in pages
         for version in page["Functions"]
         if version.get("PackageType") == "Image"
     }
-    remembered = session.memory.remembered_images(versions) if versions else {}
+    named = [name for name, version in versions.items() if version.get("RevisionId")]
+    remembered = session.memory.remembered_images(named) if named else {}
     usages = []
     for name, version in versions.items():
         images = remembered.get(name)
         if images is None:
             images = _images(session, version)
-            if all("@" in image for image in images):
+            if version.get("RevisionId") and all("@" in image for image in images):
                 session.memory.remember_images(name, images)
         usages += [
             # Lambda resolves a tag when the code is updated; where it does not say to what, nobody knows.

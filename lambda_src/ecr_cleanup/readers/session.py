@@ -96,7 +96,7 @@ class PlaceSession:
 
     def never_resolves(self, task_definition: str, container: str) -> bool:
         """Whether ECS was told to take the image's tag anew for each task (`versionConsistency`)."""
-        found = self.describe(task_definition)
+        found = self.describe(task_definition) if task_definition else None
         containers = found["containerDefinitions"] if found else ()
         return any(each["name"] == container and each.get("versionConsistency") == "disabled" for each in containers)
 
