@@ -161,6 +161,8 @@ class TaskDefinition:
     """What its references meant when it was deregistered."""
     moment: int = 0
     """When it was registered (see `World.moment`)."""
+    told: frozenset[Key] = frozenset()
+    """What its references meant whenever the functions were told of it, and what they hold against it for good."""
     is_consistent: bool = True
     """Whether deployments of it resolve its tags: `versionConsistency` is not disabled."""
 
@@ -964,6 +966,10 @@ class Model:
         definitions = [each for each in self.task_definitions if self.believed_active(each)]
         definitions += [pointer.task_definition for pointer in self.pointers]
         references = [reference for definition in definitions for reference in definition.references]
+        # Of one that is INACTIVE and deployed, they go by what it meant when they were told of it.
+        definitions += [runner.deployment.task_definition for runner in self.runners]
+        if any(image.key in definition.told for definition in definitions):
+            return True
         references += [code.reference for function in self.functions for code in function.versions.values()]
         return image.key in self.meanings(references)
 

@@ -661,6 +661,7 @@ class Teams:
         definition = self._told.get(event_id)
         if definition is None:
             return
+        definition.told |= self.model.meanings(definition.references)
         if event_id == definition.registration:
             self.world.note(f"event handled: {definition.arn} was registered")
             return
