@@ -183,9 +183,9 @@ class FakeAccount:
         status = {"name": "default", "recording": self.recording, "lastStatus": "Success", **self.recorder_status}
         return {"ConfigurationRecordersStatus": [status] if self.recorder else []}
 
-    def list_task_definitions(self, _: Mapping[str, Any]) -> Pages:
-        active = [arn for arn, each in self.task_definitions.items() if each["status"] == "ACTIVE"]
-        return Pages("taskDefinitionArns", active)
+    def list_task_definitions(self, params: Mapping[str, Any]) -> Pages:
+        wanted = params.get("status", "ACTIVE")
+        return Pages("taskDefinitionArns", [arn for arn, of in self.task_definitions.items() if of["status"] == wanted])
 
     def describe_task_definition(self, params: Mapping[str, Any]) -> dict[str, Any]:
         assert params["taskDefinition"]
@@ -204,7 +204,7 @@ class FakeAccount:
         return _found("services", found, params["services"])
 
     def list_tasks(self, params: Mapping[str, Any]) -> Pages:
-        tasks = self.stopped if params["desiredStatus"] == "STOPPED" else self.tasks
+        tasks = {"RUNNING": self.tasks, "STOPPED": self.stopped}[params.get("desiredStatus", "RUNNING")]
         return Pages("taskArns", [each["taskArn"] for each in tasks[params["cluster"]]])
 
     def describe_tasks(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +231,8 @@ class FakeAccount:
     def describe_daemon_deployments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return _found("daemonDeployments", self.daemon_deployments, params["daemonDeploymentArns"])
 
-    def list_daemon_task_definitions(self, _: Mapping[str, Any]) -> Pages:
+    def list_daemon_task_definitions(self, params: Mapping[str, Any]) -> Pages:
+        assert params.get("status", "ACTIVE") == "ACTIVE"
         return Pages("daemonTaskDefinitions", [{"arn": arn} for arn in self.daemon_task_definitions])
 
     def describe_daemon_task_definition(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,8 +273,9 @@ class FakeAccount:
         raise CallError("ResourceNotFoundException")
 
     def list_functions(self, params: Mapping[str, Any]) -> Pages:
-        assert params["FunctionVersion"] == "ALL"
-        return Pages("Functions", [{**each, "Code": None} for each in self.functions], "NextMarker", "Marker")
+        of_all = params.get("FunctionVersion") == "ALL"
+        found = [{**each, "Code": None} for each in self.functions if of_all or each["Version"] == "$LATEST"]
+        return Pages("Functions", found, "NextMarker", "Marker")
 
     def get_function(self, params: Mapping[str, Any]) -> dict[str, Any]:
         (found,) = (
@@ -283,8 +285,10 @@ class FakeAccount:
         )
         return {"Code": found["Code"]}
 
-    def describe_job_definitions(self, _: Mapping[str, Any]) -> Pages:
-        return Pages("jobDefinitions", self.job_definitions)
+    def describe_job_definitions(self, params: Mapping[str, Any]) -> Pages:
+        wanted = params.get("status")
+        found = [each for each in self.job_definitions if wanted in (None, each.get("status", "ACTIVE"))]
+        return Pages("jobDefinitions", found)
 
 
 @dataclass(frozen=True)
@@ -322,6 +326,8 @@ class FakeAccounts:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.latency = 0.0
         self._lock = threading.Lock()
+        # boto3's default session is no good in several threads at a time.
+        self._making = threading.Lock()
 
     def __getitem__(self, place: Place) -> FakeAccount:
         return self.accounts[place]
@@ -339,13 +345,14 @@ class FakeAccounts:
         return Counter({operation: count for (where, operation), count in self.calls.items() if where == place})
 
     def _client(self, service: str, place: Place) -> Any:
-        client = boto3.client(
-            service,  # type: ignore[call-overload]
-            region_name=place.region,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
-        )
+        with self._making:
+            client = boto3.client(
+                service,  # type: ignore[call-overload]
+                region_name=place.region,
+                aws_access_key_id="testing",
+                aws_secret_access_key="testing",
+                config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
+            )
 
         asked: dict[str, Mapping[str, Any]] = {}
 
@@ -375,7 +382,8 @@ class FakeAccounts:
             client.meta.events.register("before-call", name)
             # Where moto is, it would answer.
             client.meta.events.unregister("before-send", botocore_stubber)
-            client.meta.events.register("before-send", answer)
+            # After all else that watches requests go, as the network is.
+            client.meta.events.register_last("before-send", answer)
         return client
 
     def _answer(self, operation: str, params: Mapping[str, Any], place: Place) -> tuple[int, dict[str, Any]]:

@@ -52,6 +52,8 @@ class Bench:
         self.organization: Callable[[], frozenset[str]] = frozenset
         self.time_left = timedelta(minutes=15)
         self.accounts = FakeAccounts(PROD, DEV)
+        # Nobody shares the limits of these accounts.
+        monkeypatch.setattr("ecr_cleanup.live_usage.CALLS_PER_SECOND", 1e6)
         self.announced: list[dict[str, Any]] = []
         self.bus = EventBus(boto3.client("events"), "ecr-cleanup")
         monkeypatch.setattr(self.bus, "announce_removal", lambda facts: self.announced.append(dict(facts)))

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from ecr_cleanup.aws import clients
 from ecr_cleanup.aws.ecr import Registry
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import SettingsError
 from ecr_cleanup.handlers import run_checks, schedule_checks
 from ecr_cleanup.image import ImageStatus, Repository
 from ecr_cleanup.observability import logger
-from fakes import DEVELOPMENT, PRODUCTION, SHARED, FakeAggregator, FakeClock, Pushed
+from fake_accounts import EXTERNAL_ID, ROLE, FakeAccounts
+from fakes import DEV, DEVELOPMENT, HOST, PROD, PRODUCTION, SHARED, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
 from unit.test_events import EVENTS, SECRET
 
@@ -302,6 +304,90 @@ def test_an_inventory_that_is_not_trusted_is_said_per_account(
     metrics = metrics_of(logs)
     assert metrics["InventoryProblems"] == [4]
     assert metrics["ChecksPostponed"] == [1]
+
+
+@pytest.fixture
+def accounts(environment: None, monkeypatch: pytest.MonkeyPatch) -> FakeAccounts:
+    """The function may read what runs in them."""
+    accounts = FakeAccounts(PROD, DEV)
+    monkeypatch.setenv("READER_ROLE_NAME", ROLE)
+    monkeypatch.setenv("READER_EXTERNAL_ID", EXTERNAL_ID)
+    monkeypatch.setattr(clients, "sts_client", accounts.sts_client)
+    monkeypatch.setattr(clients, "place_client", accounts.place_client)
+    return accounts
+
+
+def test_without_a_reader_role_nobody_asks_the_accounts(
+    run: Function, ecr: Pushed, image_id: ImageId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nobody was to ask")
+
+    for name in ("sts_client", "place_client"):
+        monkeypatch.setattr(clients, name, refuse)
+    assert run(Check(image_id, "test").to_json()) == []
+    assert not ecr.exists(image_id)
+    assert run_checks._adapters()["live_usage"] is None
+
+
+def test_with_a_reader_role_the_accounts_are_asked(
+    accounts: FakeAccounts, run: Function, ecr: Pushed, image_id: ImageId
+) -> None:
+    assert run(Check(image_id, "test").to_json()) == []
+    assert not ecr.exists(image_id)
+    live_usage = run_checks._adapters()["live_usage"]
+    assert (live_usage.role.name, live_usage.role.external_id) == (ROLE, EXTERNAL_ID)
+    assert {place for place, _ in accounts.calls} == {PROD, DEV}
+    assert metrics_of(run.logs())["InventoryProblems"] == [0]
+
+
+def test_what_runs_is_in_the_line_of_the_verdict(
+    accounts: FakeAccounts, run: Function, ecr: Pushed, image_id: ImageId
+) -> None:
+    task = accounts[PROD].run((f"{HOST}/team/app:latest", image_id.digest))
+    assert run(Check(image_id, "test").to_json()) == []
+    assert ecr.exists(image_id)
+    (line,) = (line for line in run.logs() if "verdict" in line)
+    assert (line["verdict"], line["rule"], line["user_sources"]) == ("keep", "in_use", ["live"])
+    assert line["users"] == [task["taskArn"]]
+
+
+def test_the_sources_of_a_usage_that_needed_no_asking(
+    accounts: FakeAccounts, run: Function, image_id: ImageId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aggregator = FakeAggregator()
+    aggregator.show(TASK_DEFINITION, f"{HOST}/team/app:v1")
+    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: aggregator)
+    assert run(Check(image_id, "test").to_json()) == []
+    (line,) = (line for line in run.logs() if "verdict" in line)
+    assert (line["rule"], line["user_sources"]) == ("in_use", ["aggregator"])
+    assert not accounts.calls
+
+
+def test_an_account_that_cannot_be_read_is_said_once_with_its_repair(
+    accounts: FakeAccounts, run: Function, ecr: Pushed, image_id: ImageId, ledger: Ledger, clock: FakeClock
+) -> None:
+    clock.advance(days=-30)
+    other = ecr.push(image_id.repository, "v0", content="older")
+    clock.advance(days=30)
+    ledger.record_last_use(other, at=clock.now - timedelta(hours=24))
+    accounts.errors[DEV, "ListFunctions"] = "AccessDeniedException"
+    assert run(Check(image_id, "test").to_json(), Check(other, "test").to_json()) == []
+    assert ecr.exists(image_id)
+    assert ecr.exists(other)
+    logs = run.logs()
+    (problem,) = (line for line in logs if line.get("message") == "inventory not trusted")
+    assert (problem["level"], problem["account"], problem["account_region"]) == (
+        "WARNING",
+        DEVELOPMENT,
+        "eu-central-1",
+    )
+    assert "lambda:ListFunctions" in problem["reason"]
+    assert f"let arn:aws:iam::{DEVELOPMENT}:role/{ROLE}-eu-central-1 call lambda:ListFunctions" in problem["repair"]
+    metrics = metrics_of(logs)
+    assert (metrics["InventoryProblems"], metrics["ChecksPostponed"]) == ([1], [1, 1])
+    for line in (line for line in logs if "verdict" in line):
+        assert (line["verdict"], line["rule"], line["user_sources"]) == ("postpone", "inventory_not_trusted", [])
 
 
 def test_the_time_left_is_lambdas_own(run: Function, ecr: Pushed, image_id: ImageId) -> None:

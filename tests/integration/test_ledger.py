@@ -455,3 +455,47 @@ def test_a_conflicting_transaction_is_not_taken_for_a_condition(
     monkeypatch.setattr(ledger._table._client, "transact_write_items", conflict)
     with pytest.raises(ClientError, match="busy"):
         register(ledger)
+
+
+FUNCTION = "arn:aws:lambda:eu-central-1:222222222222:function:resize:1#c0de"
+
+
+def test_remembers_images_of_names_it_was_told_of_and_of_no_others(ledger: Ledger) -> None:
+    ledger.remember_images(FUNCTION, [REFERENCE, str(IMAGE)])
+    other = FUNCTION.replace("#c0de", "#c0de2")
+    assert ledger.remembered_images([other, FUNCTION]) == {FUNCTION: frozenset({REFERENCE, str(IMAGE)})}
+    assert ledger.remembered_images([]) == {}
+
+
+def test_remembering_twice_is_remembering_once_and_the_last_time_counts(
+    ledger: Ledger, settings: CheckSettings
+) -> None:
+    for _ in range(2):
+        ledger.remember_images(FUNCTION, frozenset([REFERENCE]))
+    (before,) = contents(settings)
+    ledger.remember_images(FUNCTION, [str(IMAGE)])
+    assert ledger.remembered_images([FUNCTION]) == {FUNCTION: frozenset({str(IMAGE)})}
+    (after,) = contents(settings)
+    assert (before["pk"], before["sk"]) == (after["pk"], after["sk"])
+
+
+def test_remembers_many_names_at_a_time(ledger: Ledger) -> None:
+    names = [f"{FUNCTION}{number}" for number in range(230)]
+    for name in names:
+        ledger.remember_images(name, [f"{REFERENCE}-{name[-3:]}"])
+    assert ledger.remembered_images([*names, FUNCTION]) == {
+        name: frozenset({f"{REFERENCE}-{name[-3:]}"}) for name in names
+    }
+
+
+def test_images_are_remembered_for_a_year(ledger: Ledger, settings: CheckSettings) -> None:
+    ledger.remember_images(FUNCTION, [REFERENCE])
+    (item,) = contents(settings)
+    expires_at = datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC)
+    assert abs(expires_at - datetime.now(UTC) - timedelta(days=365)) < timedelta(minutes=5)
+
+
+def test_what_is_remembered_is_nothing_else(ledger: Ledger) -> None:
+    ledger.remember_images(ARN, [REFERENCE])
+    assert ledger.task_definition(ARN) == TaskDefinitionRecord()
+    assert ledger.places() == {}

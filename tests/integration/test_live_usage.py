@@ -94,6 +94,19 @@ def what_a_failed_deployment_rolls_back_to(bench: Bench) -> str:
     return "service"
 
 
+def the_target_of_a_deployment_that_has_just_begun(bench: Bench) -> str:
+    account = bench.accounts[PROD]
+    new, old = account.register("app:2", LATEST), account.register("app:1", LATEST, active=False)
+    service = account.deploy("app", old, (LATEST, OTHER), state="IN_PROGRESS")
+    service["currentServiceDeployment"] = "arn:deployment"
+    account.deployments["arn:deployment"] = {
+        "serviceArn": service["serviceArn"],
+        "status": "IN_PROGRESS",
+        "targetServiceRevision": account.revision("app", new, (LATEST, digest(bench))),
+    }
+    return "service"
+
+
 def a_running_task(bench: Bench) -> str:
     bench.accounts[PROD].run((LATEST, digest(bench)))
     return "task"
@@ -231,6 +244,24 @@ def what_a_daemon_goes_back_to(bench: Bench) -> str:
     return "daemon"
 
 
+def the_target_of_a_deployment_of_a_daemon(bench: Bench) -> str:
+    what_a_daemon_goes_back_to(bench)
+    deployment = bench.accounts[PROD].daemon_deployments["arn:deployment"]
+    deployment |= {"sourceDaemonRevisions": [], "targetDaemonRevision": {"arn": "arn:revision"}}
+    return "daemon"
+
+
+def what_a_daemon_rolls_back_to(bench: Bench) -> str:
+    what_a_daemon_goes_back_to(bench)
+    deployment = bench.accounts[PROD].daemon_deployments["arn:deployment"]
+    deployment |= {
+        "status": "ROLLBACK_IN_PROGRESS",
+        "sourceDaemonRevisions": [],
+        "rollback": {"rollbackTargetDaemonRevisionArn": "arn:revision"},
+    }
+    return "daemon"
+
+
 def a_daemon_task_definition(bench: Bench) -> str:
     account = bench.accounts[PROD]
     account.add_cluster()
@@ -244,6 +275,7 @@ KEEPS = [
     a_service_at_desired_count_0_whose_digest_was_resolved,
     the_source_of_a_deployment_in_progress,
     what_a_failed_deployment_rolls_back_to,
+    the_target_of_a_deployment_that_has_just_begun,
     a_running_task,
     a_task_that_stopped_within_the_hour,
     the_last_of_many_tasks_in_the_last_cluster,
@@ -259,6 +291,8 @@ KEEPS = [
     an_old_version_of_a_function,
     a_daemon,
     what_a_daemon_goes_back_to,
+    the_target_of_a_deployment_of_a_daemon,
+    what_a_daemon_rolls_back_to,
     a_daemon_task_definition,
 ]
 
@@ -336,9 +370,9 @@ EVERYTHING_IS_THERE = [
 ]
 
 
-@pytest.mark.parametrize("operation", EVERYTHING_IS_THERE)
-def test_each_call_that_fails_is_a_reason_to_keep(live: Bench, operation: str) -> None:
-    account = live.accounts[PROD]
+def everything(bench: Bench) -> None:
+    """One of each kind of consumer, of other images."""
+    account = bench.accounts[PROD]
     other = f"{HOST}/other:v1"
     service = account.deploy("app", account.register("app:2", other), (other, OTHER), state="IN_PROGRESS")
     service["currentServiceDeployment"] = "arn:deployment"
@@ -347,9 +381,15 @@ def test_each_call_that_fails_is_a_reason_to_keep(live: Bench, operation: str) -
     account.rules.append(("default", "job", account.register("job:1", other, active=False)))
     account.schedules.append(("nightly", "job", {"Arn": account.clusters[0]}))
     account.create_function("resize", other, f"{HOST}/other@{OTHER}")
-    what_a_daemon_goes_back_to(live)
+    what_a_daemon_goes_back_to(bench)
     account.daemon_revisions["arn:revision"]["containerImages"][0]["imageDigest"] = OTHER
     account.daemon_task_definitions["arn:daemon-task-definition"] = [other]
+
+
+@pytest.mark.parametrize("operation", EVERYTHING_IS_THERE)
+def test_each_call_that_fails_is_a_reason_to_keep(live: Bench, operation: str) -> None:
+    account, other = live.accounts[PROD], f"{HOST}/other:v1"
+    everything(live)
     assert live.answer().done, "nothing else keeps it"
     assert set(live.accounts.operations(PROD)) == {"AssumeRole", *EVERYTHING_IS_THERE}
 
@@ -511,6 +551,19 @@ def a_revision_without_a_digest(bench: Bench) -> None:
     bench.accounts[PROD].deploy("app", ARN, (LATEST, None))
 
 
+def a_source_without_a_digest_that_has_no_tasks_any_more(bench: Bench) -> None:
+    account = bench.accounts[PROD]
+    service = account.deploy("app", account.register("other:1", "nginx"), ("nginx", OTHER), state="IN_PROGRESS")
+    source = account.revision("app", ARN, (LATEST, None), count=0)
+    service["currentServiceRevisions"].append(source)
+    service["currentServiceDeployment"] = "arn:deployment"
+    account.deployments["arn:deployment"] = {
+        "serviceArn": service["serviceArn"],
+        "status": "IN_PROGRESS",
+        "sourceServiceRevisions": [source],
+    }
+
+
 def a_service_without_revisions(bench: Bench) -> None:
     bench.accounts[PROD].deploy("app", ARN)
 
@@ -535,18 +588,19 @@ def a_container_that_a_revision_leaves_out(bench: Bench) -> None:
     bench.accounts[PROD].deploy("app", ARN, ("nginx", OTHER))
 
 
-@pytest.mark.parametrize(
-    "arrange",
-    [
-        a_pending_task,
-        a_revision_without_a_digest,
-        a_service_without_revisions,
-        a_task_set_without_revisions,
-        a_function_without_a_digest,
-        a_service_of_which_one_deployment_has_no_revision,
-        a_container_that_a_revision_leaves_out,
-    ],
-)
+PINS = [
+    a_pending_task,
+    a_revision_without_a_digest,
+    a_source_without_a_digest_that_has_no_tasks_any_more,
+    a_service_without_revisions,
+    a_task_set_without_revisions,
+    a_function_without_a_digest,
+    a_service_of_which_one_deployment_has_no_revision,
+    a_container_that_a_revision_leaves_out,
+]
+
+
+@pytest.mark.parametrize("arrange", PINS, ids=lambda arrange: arrange.__name__)
 def test_keeps_what_may_be_pinned_where_the_account_does_not_say(live: Bench, arrange: Callable[[Bench], None]) -> None:
     live.aggregator.show(ARN, LATEST)
     live.push("latest", content="new")

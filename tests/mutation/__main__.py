@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "lambda_src" / "ecr_cleanup"
 ENOUGH = 95
+READERS = [f"readers/{path.stem}" for path in sorted((PACKAGE / "readers").glob("[a-z]*.py"))]
+COUNTED = "integration/test_live_usage_calls.py::test_no_more_calls_than_pages_and_batches_need"
 # The fast tests of each module, and the slow ones, in the order in which they are most likely to notice.
 TESTS = {
     "decision": (
@@ -48,6 +50,8 @@ TESTS = {
         ["integration/test_removing.py", "integration/test_pains.py", "integration/test_checking.py"],
     ),
     "image_reference": (["unit/test_image_reference.py", "unit/test_inventory.py"], []),
+    "live_usage": (["integration/test_readers.py"], ["integration/test_live_usage.py", COUNTED]),
+    **dict.fromkeys(READERS, (["integration/test_readers.py"], [COUNTED])),
 }
 _MOST_SECONDS = 300
 
@@ -119,7 +123,7 @@ def _run_module(module: str, lines: range) -> tuple[int, int]:
 def _mutated(module: str, path: Path, tree: ast.Module, mutant: Mutant) -> _Mutated | None:
     undo = mutant.apply()
     try:
-        return _Mutated(f"ecr_cleanup.{module}", compile(tree, str(path), "exec"))
+        return _Mutated(f"ecr_cleanup.{module.replace('/', '.')}", compile(tree, str(path), "exec"))
     except (SyntaxError, TypeError, ValueError):
         return None  # nobody could import it
     finally:

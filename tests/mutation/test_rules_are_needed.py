@@ -15,15 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecr_cleanup import checking, decision, inventory, taking_inventory
+from ecr_cleanup import checking, decision, inventory, live_usage, taking_inventory
 from ecr_cleanup.aws.ledger import Ledger
 from ecr_cleanup.checking import CheckRun
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.image import ImageId
 from ecr_cleanup.inventory import Recorder, SourceStatus
+from ecr_cleanup.live_usage import LiveUsage
 from ecr_cleanup.manifest import Manifest, ManifestKind
+from ecr_cleanup.readers import (
+    batch_jobs,
+    config_recorder,
+    ecs_daemons,
+    ecs_schedules,
+    ecs_services,
+    ecs_task_definitions,
+    lambda_functions,
+)
+from ecr_cleanup.readers.session import PlaceSession
+from ecr_cleanup.settings import Action
 from ecr_cleanup.taking_inventory import InventoryTaker
-from fakes import DEV, HOST, PROD
+from fake_accounts import EXTERNAL_ID, ROLE
+from fakes import DEV, HOST, PROD, REGION
+from integration import test_live_usage as living
 from integration.bench import (
     ARN,
     DAY,
@@ -539,6 +553,177 @@ def a_use_that_ended_without_anybody_being_told(world: World) -> None:
     world.bench.ledger.record_holding(world.bench.image_id, at=world.bench.clock.now - 3 * DAY)
 
 
+# What runs, of which the accounts tell
+
+
+def live(arrange: Callable[[Bench], object]) -> Scenario:
+    """Something runs the image, and nothing but the account says so."""
+
+    def scenario(world: World) -> None:
+        world.bench.ask_accounts()
+        arrange(world.bench)
+
+    scenario.__name__ = arrange.__name__
+    return scenario
+
+
+def pinning(arrange: Callable[[Bench], object]) -> Scenario:
+    """Something runs `latest`, which has moved, and the account does not say under which digest."""
+
+    def scenario(world: World) -> None:
+        world.bench.ask_accounts()
+        a_tag_that_moved(world)
+        arrange(world.bench)
+
+    scenario.__name__ = arrange.__name__
+    return scenario
+
+
+def a_service_without_deployments(bench: Bench) -> None:
+    living.a_service_without_revisions(bench)
+    for services in bench.accounts[PROD].services.values():
+        services[0]["deployments"] = []
+
+
+def a_job_definition(bench: Bench) -> None:
+    account = bench.accounts[PROD]
+    arn = account.arn("batch", "job-definition/render:1")
+    account.job_definitions.append({"jobDefinitionArn": arn, "containerProperties": {"image": f"{APP}:v1"}})
+
+
+def a_function_whose_code_is_new(bench: Bench) -> None:
+    account = bench.accounts[PROD]
+    account.create_function("resize", living.LATEST, f"{APP}@{living.OTHER}")
+    other = bench.push("other", content="other")
+    bench.used(other)
+    assert [answer.done for answer in bench.check(other)] == [Action.DELETE]
+    account.functions.clear()
+    account.create_function("resize", living.LATEST, f"{APP}@{bench.image_id.digest}")
+
+
+def a_function_whose_image_lambda_does_not_say(bench: Bench) -> None:
+    living.a_function_without_a_digest(bench)
+    bench.accounts[PROD].functions[0]["Code"] = {}
+
+
+def more_task_definitions_than_can_be_new(bench: Bench) -> None:
+    for number in range(201):
+        bench.accounts[PROD].register(f"app:{number}", f"{APP}:v1")
+
+
+def a_service_on_what_ecs_does_not_know(bench: Bench) -> None:
+    bench.accounts[PROD].deploy("app", bench.accounts[PROD].arn("ecs", "task-definition/gone:1"))
+
+
+def a_recorder_that_was_stopped_just_now(bench: Bench) -> None:
+    bench.accounts[DEV].recording = False
+
+
+def a_recorder_that_fails(bench: Bench) -> None:
+    bench.accounts[DEV].recorder_status = {"lastStatus": "Failure"}
+
+
+def an_account_without_the_role(bench: Bench) -> None:
+    living.a_running_task(bench)
+    del bench.accounts.roles[f"arn:aws:iam::{PROD.account}:role/{ROLE}-{REGION}"]
+
+
+def an_account_whose_session_is_one_of_another(bench: Bench) -> None:
+    living.a_running_task(bench)
+    bench.accounts.roles[f"arn:aws:iam::{PROD.account}:role/{ROLE}-{REGION}"] = DEV
+
+
+def a_call_that_is_refused(bench: Bench) -> None:
+    living.a_running_task(bench)
+    bench.accounts.errors[PROD, "DescribeTasks"] = "AccessDeniedException"
+
+
+def a_task_that_ecs_does_not_describe(world: World) -> None:
+    world.bench.ask_accounts()
+    living.a_running_task(world.bench)
+    (task,) = (each for tasks in world.bench.accounts[PROD].tasks.values() for each in tasks)
+    refused = {"tasks": [], "failures": [{"arn": task["taskArn"], "reason": "ACCESS_DENIED"}]}
+    world.patch.setattr(world.bench.accounts[PROD], "describe_tasks", lambda _: refused)
+
+
+def a_time_that_is_up_before_accounts_are_asked(bench: Bench) -> None:
+    bench.time_left = timedelta(minutes=4)
+
+
+def a_time_that_is_up_while_an_account_is_asked(world: World) -> None:
+    # One place only, so that nobody else finds that the time is up.
+    world.bench.ask_accounts(EXEMPT_ACCOUNTS=DEV.account)
+
+    def time_passes() -> None:
+        world.bench.time_left = timedelta(minutes=4)
+
+    world.bench.accounts.before[PROD, "AssumeRole"] = time_passes
+
+
+def a_use_that_only_the_account_sees_going_on(bench: Bench) -> None:
+    living.a_running_task(bench)
+    assert bench.answer().decision.rule == "in_use"
+    bench.clock.advance(hours=24)
+
+
+def a_tag_that_runs_and_comes_to_the_image(world: World) -> None:
+    world.bench.ask_accounts(TAGS_NEVER_MOVE="true")
+    account = world.bench.accounts[PROD]
+    account.deploy("app", account.register("app:1", f"{APP}:stable", active=False))
+    world.meanwhile(lambda: world.bench.ecr.push(world.bench.repository, "stable"))
+
+
+def a_tag_in_an_exempt_account(world: World) -> None:
+    world.bench.ask_accounts(EXEMPT_ACCOUNTS=DEV.account)
+    world.bench.push("latest", content="new")
+    world.bench.aggregator.show(ARN, f"{APP}:latest", place=DEV)
+
+
+def a_tag_of_what_nobody_can_ask(world: World) -> None:
+    world.bench.ask_accounts()
+    world.bench.push("latest", content="new")
+    world.bench.aggregator.show_consumer("AWS::AppRunner::Service", "arn:aws:apprunner:x", f"{APP}:latest")
+
+
+def an_untagged_image_that_is_young(world: World) -> ImageId:
+    world.bench.ask_accounts()
+    return unused(world, world.bench.push(content="untagged", days_ago=10))
+
+
+def an_untagged_image_that_was_pulled_lately(world: World) -> ImageId:
+    image_id = an_untagged_image_that_is_young(world)
+    # It was pushed long before that.
+    world.bench.configure(READER_ROLE_NAME=ROLE, READER_EXTERNAL_ID=EXTERNAL_ID, UNTAGGED_MINIMUM_AGE_DAYS="8")
+    pulled(world, image_id, days_ago=5)
+    return image_id
+
+
+def an_index_of_which_a_child_runs(world: World) -> tuple[ImageId, ImageId]:
+    world.bench.ask_accounts()
+    index, child = index_of(world)
+    world.bench.accounts[PROD].run((living.LATEST, child.digest))
+    return index, index
+
+
+def a_child_that_runs_when_a_removal_is_finished(world: World) -> tuple[ImageId, ImageId]:
+    world.bench.ask_accounts()
+    index, child = a_removal_that_was_begun(world)
+    world.bench.accounts[PROD].run((living.LATEST, child.digest))
+    return index, child
+
+
+def a_removal_that_was_begun_and_an_account_that_cannot_be_asked_now(world: World) -> tuple[ImageId, ImageId]:
+    begun = a_child_that_runs_when_a_removal_is_finished(world)
+    world.bench.accounts.errors[PROD, "ListClusters"] = "AccessDeniedException"
+    return begun
+
+
+def an_untagged_child_of_an_index(world: World) -> ImageId:
+    world.bench.ask_accounts()
+    _, child = index_of(world)
+    return unused(world, child)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One part of the code, and how to take it away: other source text in a function."""
@@ -646,7 +831,7 @@ CONDITIONS = [
     ),
     Mutant(
         Finder.second_look,
-        "*self._unproven(since.users_by_tag(image_id.repository))",
+        "*self._unproven(list(later))",
         "*()",
         a_registration_of_another_tag_meanwhile,
     ),
@@ -754,6 +939,323 @@ CONDITIONS = [
     Mutant(Finder._proven, "if len(some) == 1", "if some", a_tag_that_was_pushed_twice),
     Mutant(Finder._proven, "now.get(key) == push.digest", "True", a_tag_that_means_another_image_by_now),
     Mutant(Finder._with_users, "record.held or restored", "restored", a_use_that_ended_without_anybody_being_told),
+    # What runs in the accounts: what readers say
+    Mutant(ecs_services.images_in_use, 'if digest and "@" not in image:', "if False:", live(living.a_service_revision)),
+    Mutant(
+        ecs_services.images_in_use,
+        "kind, arn, session.place, image, Source.LIVE",
+        'kind, arn, session.place, "nginx", Source.LIVE',
+        live(living.a_service_revision_that_ecs_renders_with_its_digest),
+    ),
+    Mutant(
+        ecs_services._revisions,
+        'for summary in service.get("currentServiceRevisions", ()):',
+        "for summary in ():",
+        live(living.a_service_revision),
+        rule="in_use",
+    ),
+    Mutant(
+        ecs_services._of_deployments,
+        'for source in deployment.get("sourceServiceRevisions", ()):',
+        "for source in ():",
+        live(living.the_source_of_a_deployment_in_progress),
+    ),
+    Mutant(
+        ecs_services._of_deployments,
+        'deployment.get("rollback", {}).get("serviceRevisionArn")',
+        "None",
+        live(living.what_a_failed_deployment_rolls_back_to),
+    ),
+    Mutant(
+        ecs_services._of_deployments,
+        'deployment.get("targetServiceRevision")',
+        "None",
+        live(living.the_target_of_a_deployment_that_has_just_begun),
+    ),
+    *(
+        Mutant(ecs_services._may_be_in_progress, 'states != ["COMPLETED"]', "False", live(scenario))
+        for scenario in (
+            living.the_source_of_a_deployment_in_progress,
+            living.what_a_failed_deployment_rolls_back_to,
+            living.the_target_of_a_deployment_that_has_just_begun,
+        )
+    ),
+    Mutant(
+        ecs_services._revisions,
+        "one.has_tasks or (other",
+        "other and (other",
+        pinning(living.a_source_without_a_digest_that_has_no_tasks_any_more),
+    ),
+    Mutant(ecs_services._tasks, '("RUNNING", "STOPPED")', '("STOPPED",)', live(living.a_running_task)),
+    Mutant(
+        ecs_services._tasks, '("RUNNING", "STOPPED")', '("RUNNING",)', live(living.a_task_that_stopped_within_the_hour)
+    ),
+    Mutant(
+        ecs_services._usages_of_task,
+        'if digest and "@" not in image else image',
+        "if False else image",
+        live(living.a_running_task),
+    ),
+    Mutant(
+        ecs_services._usages_of_task,
+        'may_be_pinned=not digest and "@" not in image',
+        "may_be_pinned=False",
+        pinning(living.a_pending_task),
+    ),
+    Mutant(
+        PlaceSession.is_of_interest,
+        ' or "@" in image',
+        "",
+        live(living.a_task_that_pulls_by_a_name_of_its_own),
+    ),
+    Mutant(
+        ecs_services._without_revision,
+        'for each in service.get("taskSets", ())',
+        "for each in ()",
+        live(living.a_task_set),
+    ),
+    Mutant(
+        ecs_services._without_revision,
+        'for each in service.get("deployments", ())',
+        "for each in ()",
+        pinning(living.a_service_of_which_one_deployment_has_no_revision),
+    ),
+    Mutant(
+        ecs_services._without_revision,
+        'others.add(("service", arn, service.get("taskDefinition", "")))',
+        "",
+        pinning(a_service_without_deployments),
+    ),
+    Mutant(
+        ecs_services.read_services_and_tasks,
+        "for image in images or ()]",
+        "for image in ()]",
+        live(living.a_service_without_revisions_on_an_inactive_task_definition),
+    ),
+    Mutant(
+        ecs_services.read_services_and_tasks,
+        "if images is None:",
+        "if False:",
+        live(a_service_on_what_ecs_does_not_know),
+    ),
+    *(
+        Mutant(ecs_services._unresolved, 'pinned = "@" not in image', "pinned = False", pinning(scenario))
+        for scenario in (
+            living.a_service_without_revisions,
+            living.a_task_set_without_revisions,
+            living.a_container_that_a_revision_leaves_out,
+        )
+    ),
+    Mutant(
+        ecs_services._usages_of_revision,
+        'if image.partition("@")[0] not in named:',
+        "if False:",
+        pinning(living.a_container_that_a_revision_leaves_out),
+    ),
+    Mutant(
+        ecs_services.images_in_use,
+        'unknown = pinned and not digest and "@" not in image',
+        "unknown = False",
+        pinning(living.a_revision_without_a_digest),
+    ),
+    Mutant(
+        ecs_services._has_tasks,
+        'summary.get(f"{which}TaskCount", 0)',
+        "0",
+        pinning(living.a_revision_without_a_digest),
+    ),
+    Mutant(
+        ecs_task_definitions.read_new_task_definitions,
+        "for arn in missing",
+        "for arn in ()",
+        live(living.a_task_definition_that_the_aggregator_does_not_show),
+    ),
+    Mutant(
+        ecs_task_definitions.read_new_task_definitions,
+        "problems.append(problem)",
+        "del problem",
+        live(more_task_definitions_than_can_be_new),
+    ),
+    Mutant(
+        ecs_schedules.read_scheduled_tasks,
+        "{*_rules(session), *_schedules(session)}",
+        "{*_schedules(session)}",
+        live(living.a_rule),
+    ),
+    Mutant(
+        ecs_schedules.read_scheduled_tasks,
+        "{*_rules(session), *_schedules(session)}",
+        "{*_rules(session)}",
+        live(living.a_schedule),
+    ),
+    Mutant(ecs_schedules._rules, "for bus in _event_buses(session):", 'for bus in ["default"]:', live(living.a_rule)),
+    Mutant(ecs_schedules._schedules, "for group in groups:", 'for group in ["default"]:', live(living.a_schedule)),
+    Mutant(
+        ecs_schedules._schedules,
+        "own or _task_definition_in(",
+        "own or bool and str(",
+        live(living.a_schedule_by_a_universal_target),
+    ),
+    Mutant(
+        lambda_functions.read_functions,
+        'FunctionVersion="ALL", ',
+        "",
+        live(living.an_old_version_of_a_function),
+    ),
+    Mutant(
+        lambda_functions.read_functions,
+        "#{version.get('CodeSha256')}",
+        "",
+        live(a_function_whose_code_is_new),
+    ),
+    Mutant(
+        lambda_functions.read_functions,
+        'may_be_pinned="@" not in image',
+        "may_be_pinned=False",
+        pinning(living.a_function_without_a_digest),
+    ),
+    Mutant(
+        lambda_functions._images,
+        'code.get("ResolvedImageUri") or ',
+        "",
+        live(living.an_old_version_of_a_function),
+        rule="in_use",
+    ),
+    Mutant(
+        lambda_functions._images,
+        "if not image:",
+        'if not image:\n        return frozenset(["nginx"])\n    if not image:',
+        live(a_function_whose_image_lambda_does_not_say),
+    ),
+    Mutant(batch_jobs.read_job_definitions, "sorted(set(_images(definition)))", "()", live(a_job_definition)),
+    Mutant(
+        ecs_daemons.read_daemons,
+        "[*_of_daemons(session), *_of_task_definitions(session)]",
+        "[*_of_task_definitions(session)]",
+        live(living.a_daemon),
+    ),
+    Mutant(
+        ecs_daemons.read_daemons,
+        "[*_of_daemons(session), *_of_task_definitions(session)]",
+        "[*_of_daemons(session)]",
+        live(living.a_daemon_task_definition),
+    ),
+    Mutant(
+        ecs_daemons._of_deployments,
+        'deployment.get("sourceDaemonRevisions", ())',
+        "()",
+        live(living.what_a_daemon_goes_back_to),
+    ),
+    Mutant(
+        ecs_daemons._of_deployments,
+        'if "targetDaemonRevision" in deployment:',
+        "if False:",
+        live(living.the_target_of_a_deployment_of_a_daemon),
+    ),
+    Mutant(
+        ecs_daemons._of_deployments,
+        'deployment.get("rollback", {}).get("rollbackTargetDaemonRevisionArn")',
+        "None",
+        live(living.what_a_daemon_rolls_back_to),
+    ),
+    # What runs in the accounts: that they were asked
+    Mutant(
+        config_recorder.read_recorder,
+        "[session.place],",
+        "[],",
+        live(a_recorder_that_was_stopped_just_now),
+    ),
+    Mutant(
+        config_recorder.read_recorder,
+        'if status.get("lastStatus") == "Failure"',
+        "if False",
+        live(a_recorder_that_fails),
+    ),
+    Mutant(
+        LiveUsage._read_place,
+        'return [_trouble(place, "sts:AssumeRole", role_arn, error)]',
+        "return []",
+        live(an_account_without_the_role),
+    ),
+    Mutant(
+        LiveUsage._read_place,
+        "findings.append(_trouble(place, calls.last, role_arn, error))",
+        "pass",
+        live(a_call_that_is_refused),
+    ),
+    Mutant(
+        LiveUsage._assume,
+        'if f"::{account}:assumed-role/{name}/" not in assumed:',
+        "if False:",
+        live(an_account_whose_session_is_one_of_another),
+    ),
+    Mutant(
+        PlaceSession.refuse_failures,
+        'if failure.get("reason") != "MISSING":',
+        "if False:",
+        a_task_that_ecs_does_not_describe,
+    ),
+    Mutant(
+        live_usage._Deadline.check,
+        "if self._time_left() <= self._ends_with:",
+        "if False:",
+        live(a_time_that_is_up_before_accounts_are_asked),
+    ),
+    Mutant(live_usage._Calls.send, "self.deadline.check()", "pass", a_time_that_is_up_while_an_account_is_asked),
+    Mutant(
+        Finder._with_running,
+        "(*evidence.problems, *self.running.problems)",
+        "evidence.problems",
+        live(a_call_that_is_refused),
+    ),
+    # What runs in the accounts: what follows from it
+    Mutant(
+        Finder._with_users,
+        "record.held and self._live_usage",
+        "False",
+        live(a_use_that_only_the_account_sees_going_on),
+        rule="in_use",
+    ),
+    Mutant(
+        Finder.second_look,
+        "self._users(image, asked=evidence.asked)",
+        "self._users(image, asked=False)",
+        a_tag_that_runs_and_comes_to_the_image,
+        rule="in_use",
+    ),
+    Mutant(Finder._may_be_pinned, " or usage.place not in asked", "", a_tag_in_an_exempt_account),
+    Mutant(Finder._may_be_pinned, "usage.kind not in ANSWERED_LIVE or ", "", a_tag_of_what_nobody_can_ask),
+    Mutant(
+        Finder._may_be_pinned,
+        "*self.running.users_under_unknown_digest(repository)",
+        "*()",
+        pinning(living.a_revision_without_a_digest),
+    ),
+    Mutant(decision.untagged, "since + age, evidence", "since, evidence", an_untagged_image_that_is_young),
+    Mutant(
+        decision.untagged,
+        '*([(at, "pulled")] if (at := evidence.last_pulled_at) else [])',
+        "*()",
+        an_untagged_image_that_was_pulled_lately,
+    ),
+    Mutant(
+        CheckRun._remove,
+        "if running := self._finder.running_parts(check.image_id.repository, parts_of(belongings)):",
+        "if running := {}:",
+        an_index_of_which_a_child_runs,
+    ),
+    Mutant(
+        Finder.is_used,
+        "self._users(image, asked=True)",
+        "self._users(image, asked=False)",
+        a_child_that_runs_when_a_removal_is_finished,
+    ),
+    Mutant(
+        Finder.problems_now,
+        "self.inventory.problems or self.running.problems",
+        "self.inventory.problems",
+        a_removal_that_was_begun_and_an_account_that_cannot_be_asked_now,
+    ),
 ]
 
 
@@ -824,6 +1326,20 @@ def test_without_the_condition_it_goes(bench: Bench, monkeypatch: pytest.MonkeyP
         assert (status, spoke != mutant.rule) == ("ACTIVE", True), spoke
     else:
         assert status in ("gone", "ARCHIVED"), spoke
+
+
+def test_without_its_parents_an_untagged_image_would_count_as_a_removal(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry refuses to delete what an index holds, which is noticed only after the removal was counted."""
+    world = World(bench, monkeypatch)
+    child = an_untagged_child_of_an_index(world)
+    mutant = Mutant(Finder._with_manifest, "archives or not image.tags", "archives", an_untagged_child_of_an_index)
+    for counted in (0, 1):
+        assert world.outcome(child, child) == ("held_by_an_index", "ACTIVE")
+        assert sum(bench.ledger.removals(now=bench.clock.now).values()) == counted
+        if not counted:
+            change(monkeypatch, mutant)
 
 
 def test_no_rule_and_no_problem_is_left_out() -> None:

@@ -156,6 +156,78 @@ def test_usages_by_tag_are_those_that_name_the_repository_without_a_digest(refer
     assert [usage.reference for usage in inventory_of(reference).users_by_tag(REPOSITORY)] == [reference] * counts
 
 
+def live(reference: str, **more: Any) -> Usage:
+    return Usage("task", "arn:task", PLACE, reference, Source.LIVE, **more)
+
+
+def live_inventory(*usages: Usage) -> Inventory:
+    return build_inventory([Findings(usages)], read_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (live(f"{HOST}/team/app:v1", may_be_pinned=True), True),
+        (live(f"{HOST}/team/app", may_be_pinned=True), True),
+        (live("111111111111.dkr-ecr.eu-central-1.on.aws/team/app:v1", may_be_pinned=True), True),
+        (live(f"{HOST}/team/app:v1"), False),
+        (live(f"{HOST}/team/api:v1", may_be_pinned=True), False),
+        (live("111111111111.dkr.ecr.eu-west-1.amazonaws.com/team/app:v1", may_be_pinned=True), False),
+        (live("registry.example.com/team/app:v1", may_be_pinned=True), False),
+        # What names a digest runs that.
+        (live(f"{HOST}/team/app:v1@{DIGEST}", may_be_pinned=True), False),
+        (live(f"{HOST}/team/app@{DIGEST}", may_be_pinned=True), False),
+    ],
+)
+def test_usages_under_an_unknown_digest_are_those_by_a_tag_that_the_account_could_not_resolve(
+    usage: Usage, counts: bool
+) -> None:
+    assert live_inventory(usage).users_under_unknown_digest(REPOSITORY) == (usage,) * counts
+
+
+def test_an_unknown_digest_is_used_by_its_tag_as_well() -> None:
+    usage = live(f"{HOST}/team/app:v1", may_be_pinned=True)
+    inventory = live_inventory(usage)
+    assert inventory.users_of(image("v1")) == [usage]
+    assert inventory.users_by_tag(REPOSITORY) == (usage,)
+    assert inventory.users_by_digest(image("v1").id) == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (live(f"{HOST}/team/app@{DIGEST}"), True),
+        (live(f"{HOST}/team/app:moved@{DIGEST}"), True),
+        (live(f"{HOST}/team/app:moved", image_id=ImageId(REPOSITORY, DIGEST)), True),
+        (live(f"registry.example.com/any/name:v1@{DIGEST}"), True),
+        (live(f"app@{DIGEST}"), True),
+        (live(f"{HOST}/team/app@{OTHER_DIGEST}"), False),
+        (live(f"registry.example.com/any/name@{OTHER_DIGEST}"), False),
+        # Under one of ECR's own hosts, the digest is of another repository, which has its own copy.
+        (live(f"{HOST}/team/api@{DIGEST}"), False),
+        (live(f"999999999999.dkr.ecr.eu-central-1.amazonaws.com/team/app@{DIGEST}"), False),
+        (live(f"{HOST}/team/app:v1"), False),
+    ],
+)
+def test_users_by_digest_are_those_that_name_the_image_whatever_its_tags(usage: Usage, counts: bool) -> None:
+    inventory = live_inventory(usage)
+    assert inventory.users_by_digest(ImageId(REPOSITORY, DIGEST)) == [usage] * counts
+    assert inventory.users_of(image()) == [usage] * counts
+
+
+def test_a_digest_under_another_host_is_used_in_each_repository_that_has_it() -> None:
+    usage = live(f"registry.example.com/mirror/app:v1@{DIGEST}")
+    inventory = live_inventory(usage)
+    for name in ("team/app", "team/api"):
+        assert inventory.users_of(image("v9", repository=Repository("111111111111", "eu-west-1", name))) == [usage]
+    assert inventory.users_by_tag(REPOSITORY) == ()
+
+
+def test_a_usage_that_means_one_image_is_one_user() -> None:
+    usage = live(f"{HOST}/team/app@{DIGEST}", image_id=ImageId(REPOSITORY, DIGEST))
+    assert live_inventory(usage).users_by_digest(ImageId(REPOSITORY, DIGEST)) == [usage]
+
+
 def test_usages_by_tag_come_from_all_sources() -> None:
     reference = f"{HOST}/team/app:v1"
     fresh = Registration(f"{ARN}1", PLACE, frozenset({reference}), frozenset({ImageId(REPOSITORY, DIGEST)}), NOW, NOW)

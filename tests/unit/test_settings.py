@@ -6,8 +6,13 @@ import pytest
 
 from ecr_cleanup.errors import SettingsError
 from ecr_cleanup.image import Repository
-from ecr_cleanup.settings import Action, CheckSettings, OptInTag, Place, Settings
+from ecr_cleanup.settings import Action, CheckSettings, OptInTag, Place, ReaderRole, Settings
 from function_environment import ENVIRONMENT
+
+READER = ENVIRONMENT | {
+    "READER_ROLE_NAME": "ecr-cleanup-reader",
+    "READER_EXTERNAL_ID": "arn:aws:events:eu-central-1:111111111111:event-bus/ecr-cleanup",
+}
 
 
 def test_reads_all_variables() -> None:
@@ -60,11 +65,53 @@ def test_scheduling_needs_less() -> None:
         ("EXEMPT_ACCOUNTS", "222222222222/nowhere", "EXEMPT_ACCOUNTS has"),
         ("MAX_REGISTRATION_LAG_MINUTES", "4", "from 5 to 1440"),
         ("EVENT_BUS_NAME", "", "is missing"),
+        ("UNTAGGED_MINIMUM_AGE_DAYS", "", "UNTAGGED_MINIMUM_AGE_DAYS is missing or empty"),
+        ("UNTAGGED_MINIMUM_AGE_DAYS", "-1", "must be a whole number from 0 to 3650"),
+        ("UNTAGGED_MINIMUM_AGE_DAYS", "3651", "from 0 to 3650"),
+        ("UNTAGGED_MINIMUM_AGE_DAYS", "30 days", "UNTAGGED_MINIMUM_AGE_DAYS is '30 days', but must be"),
+        ("READER_ROLE_NAME", "role/reader", "READER_ROLE_NAME is 'role/reader', but must be the name of an IAM role"),
+        ("READER_ROLE_NAME", "a reader", "without the region at its end"),
+        ("READER_ROLE_NAME", "r" * 49, "must be the name of an IAM role"),
+        ("READER_ROLE_NAME", "ecr-cleanup-reader", "READER_EXTERNAL_ID is missing or empty"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(name: str, value: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint.replace("(", r"\(")):
         CheckSettings.from_environment({**ENVIRONMENT, name: value})
+
+
+@pytest.mark.parametrize("external_id", ["", " ", "x", "a b", "arn:aws:events:*", "e" * 1225])
+def test_a_reader_role_needs_an_external_id_that_sts_takes(external_id: str) -> None:
+    with pytest.raises(SettingsError, match="environment variable READER_EXTERNAL_ID is"):
+        CheckSettings.from_environment({**READER, "READER_EXTERNAL_ID": external_id})
+
+
+def test_the_role_of_each_account_and_region() -> None:
+    role = CheckSettings.from_environment(READER).reader_role
+    assert role == ReaderRole("ecr-cleanup-reader", READER["READER_EXTERNAL_ID"])
+    place = Place("222222222222", "cn-north-1")
+    assert role.arn(place, "aws-cn") == "arn:aws-cn:iam::222222222222:role/ecr-cleanup-reader-cn-north-1"
+
+
+def test_the_longest_name_of_a_role_has_room_for_every_region() -> None:
+    role = CheckSettings.from_environment({**READER, "READER_ROLE_NAME": "r" * 48}).reader_role
+    assert role
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    assert len(role.arn(Place("222222222222", "ap-southeast-1"), "aws").rpartition("/")[2]) <= 64
+
+
+@pytest.mark.parametrize("name", ["", "  ", None])
+def test_without_a_reader_role_nobody_asks_the_accounts(name: str | None) -> None:
+    environment = {key: value for key, value in READER.items() if key != "READER_ROLE_NAME"}
+    given = {} if name is None else {"READER_ROLE_NAME": name}
+    assert CheckSettings.from_environment(environment | given).reader_role is None
+
+
+@pytest.mark.parametrize("days", [0, 3650])
+def test_untagged_images_have_a_minimum_age_of_their_own(days: int) -> None:
+    settings = CheckSettings.from_environment({**ENVIRONMENT, "UNTAGGED_MINIMUM_AGE_DAYS": str(days)})
+    assert settings.protections.untagged_minimum_age == timedelta(days=days)
+    assert settings.protections.minimum_age == timedelta(days=14)
 
 
 def test_the_organisation_instead_of_a_list() -> None:

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 # on transient errors; the batch as a whole is retried by the queue.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=15)
 # Other accounts' limits are shared with whatever else runs there, so that it slows down when it is told to.
-_PLACE_CONFIG = Config(retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=5, read_timeout=15)
+_PLACE_CONFIG = Config(
+    retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=5, read_timeout=15, max_pool_connections=50
+)
 # Sessions are no good in several threads at a time, and a new one would read all models of services anew.
 _MAKING_CLIENTS = threading.Lock()
+# By endpoint. They can be used by several threads at a time.
+_CONNECTIONS: dict[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,19 @@ def place_client(service: str, credentials: Credentials, region: str) -> BaseCli
             aws_session_token=credentials.session_token,
             config=_PLACE_CONFIG,
         )
+        _share_connections(client)
     return client
+
+
+def _share_connections(client: BaseClient) -> None:
+    """Let all clients of an endpoint use the same connections; who calls is in the signature of each request.
+
+    Each new connection loads all certificates of authorities, which takes more CPU than all calls to a small account.
+    The SDK of the runtime decides whether it can be done.
+    """
+    endpoint = getattr(client, "_endpoint", None)
+    if endpoint and hasattr(endpoint, "http_session"):
+        endpoint.http_session = _CONNECTIONS.setdefault(client.meta.endpoint_url, endpoint.http_session)
 
 
 def ecr_clients() -> Callable[[str], ECRClient]:
