@@ -49,9 +49,10 @@ test-others: $(STAMP)
 STEPS  ?= 100000
 INPUTS ?= 1000000
 SEED   ?= 1
+LIVE   ?= both
 
-soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine and INPUTS of the fuzz, from SEED on
-	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED)
+soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine (LIVE usage on, off or both) and INPUTS of the fuzz, from SEED on
+	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED) --live $(LIVE)
 
 mutation: $(STAMP) ## How many small changes to the code that decides the tests notice (some two hours)
 	@cd tests && ../$(RUN) -m mutation

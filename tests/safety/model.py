@@ -5,8 +5,16 @@
 - An ACTIVE task definition can be run at any time. One that is INACTIVE cannot, but services and task sets that have it
   go on, and start further tasks from it
   (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deregister-task-definition-v2.html).
-- Amazon ECS resolves a tag once per deployment, and every task of the deployment, started at once or in a year, runs
-  that digest (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html).
+- Amazon ECS resolves a tag once per deployment, when its first task starts, and every task of the deployment, started
+  at once or in a year, pulls that digest, unless `versionConsistency` is disabled
+  (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html). A service that was scaled to
+  zero keeps what was resolved.
+- While a deployment is in progress, it can go back to what ran before
+  (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html).
+- A standalone task has what its tags meant when it started. A version of a Lambda function has what its tag meant when
+  its code was set, and ends in the state Failed without
+  (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html). A job of AWS Batch pulls what its definition means
+  when it runs (https://docs.aws.amazon.com/batch/latest/userguide/job_definition_parameters.html).
 - Whoever pulls an index pulls one of its children.
 
 The model also says when an image is protected although nobody uses it, when the inventory must not be trusted, and
@@ -23,7 +31,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from safety.parts import RECORDER, TASK_DEFINITION, Place
-from safety.world import OPT_IN, REGION, SHARED, World
+from safety.world import OPT_IN, PLACES, REGION, SHARED, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,9 +42,11 @@ HOSTS = (
     f"{SHARED}.dkr-ecr.{REGION}.on.aws",
 )
 # Rolling updates of ECS end within the time that a task takes to stop and its target to drain: at most an hour here.
+# With a bake time, a deployment is in progress for longer.
 DRAINING = timedelta(hours=1)
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html
+STOPPED_TASKS_SHOWN_FOR = timedelta(hours=1)
 _LAPSE = timedelta(hours=24)
-_PINNED = "is pinned to it by"
 
 
 class Key(NamedTuple):
@@ -149,25 +159,136 @@ class TaskDefinition:
     deregistered_at: datetime = NEVER
     meant_at_end: frozenset[Key] = frozenset()
     """What its references meant when it was deregistered."""
+    moment: int = 0
+    """When it was registered (see `World.moment`)."""
+    told: frozenset[Key] = frozenset()
+    """What its references meant whenever the functions were told of it, and what they hold against it for good."""
+    is_consistent: bool = True
+    """Whether deployments of it resolve its tags: `versionConsistency` is not disabled."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Deployment:
-    """A task definition with what its tags meant when it was deployed."""
+    """A service revision, or what a task set runs: a task definition, and what its tags were resolved to."""
 
     task_definition: TaskDefinition
-    pinned: frozenset[Key]
+    number: int
+    moment: int
+    """When it began."""
+    digests: dict[int, Key] = field(default_factory=dict)
+    """What its first task established, by the number of the container. Every further task pulls that."""
+    resolved_at: int = 0
+    has_pulled: bool = False
+    """Whether a task of it has pulled; the service revision shows no digests before."""
+
+    @property
+    def pinned(self) -> frozenset[Key]:
+        return frozenset(self.digests.values())
+
+    @property
+    def unresolved(self) -> tuple[Reference, ...]:
+        """The references that the next task resolves for itself."""
+        references = enumerate(self.task_definition.references)
+        return tuple(reference for number, reference in references if number not in self.digests)
 
 
-@dataclass
+@dataclass(eq=False)
+class Rollout:
+    """A service deployment: on the way from some service revisions to another, or back to the first of them."""
+
+    number: int
+    sources: list[Deployment]
+    target: Deployment
+    ends_at: datetime
+    is_baking: bool = False
+    """Whether only tasks of the target run."""
+    back_to: Deployment | None = None
+    """The source that it goes back to."""
+
+
+@dataclass(eq=False)
 class Runner:
-    """A service or a task set. `draining` are the service's former deployments and when each ends."""
+    """A service or a task set. `rollouts` are the service's deployments; the last may be in progress."""
 
     kind: str
     arn: str
     place: Place
     deployment: Deployment
-    draining: list[tuple[Deployment, datetime]] = field(default_factory=list)
+    desired: int = 1
+    rollouts: list[Rollout] = field(default_factory=list)
+    has_revisions: bool = True
+    """Not so of task sets, and of services that were deployed last before there were service revisions."""
+
+    @property
+    def name(self) -> str:
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def rollout(self) -> Rollout | None:
+        return self.rollouts[-1] if self.rollouts else None
+
+    def leaves(self, now: datetime) -> list[Deployment]:
+        """What a deployment in progress can go back to."""
+        rollout = self.rollout
+        if rollout is None or rollout.ends_at <= now:
+            return []
+        return [each for each in rollout.sources if each is not self.deployment]
+
+
+@dataclass(eq=False)
+class Task:
+    """A task: of a service or task set with its deployment, or a standalone one."""
+
+    arn: str
+    place: Place
+    task_definition: TaskDefinition
+    moment: int
+    runner: Runner | None = None
+    deployment: Deployment | None = None
+    resolved: dict[int, Key] = field(default_factory=dict)
+    """What a task that has not pulled yet will pull all the same, and does not show."""
+    pulled: dict[int, Key] | None = None
+    pulled_at: int = 0
+    stopped_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a version of a Lambda function runs: an image, by the reference that was given when the code was set."""
+
+    reference: Reference
+    key: Key
+    moment: int
+
+
+@dataclass(eq=False)
+class Function:
+    """A Lambda function with the code of each version, `$LATEST` among them."""
+
+    arn: str
+    place: Place
+    versions: dict[str, Code]
+    published: int = 0
+
+
+@dataclass(eq=False)
+class Job:
+    """An ACTIVE job definition of AWS Batch."""
+
+    arn: str
+    place: Place
+    reference: Reference
+    moment: int
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A rule of EventBridge, or a schedule, that runs a task definition while that is ACTIVE."""
+
+    kind: str
+    name: str
+    place: Place
+    task_definition: TaskDefinition
 
 
 @dataclass(frozen=True)
@@ -184,26 +305,39 @@ class Excuse(Enum):
     """The windows: when a used image may be removed all the same, because nobody could have known.
 
     Each is for one use; an image may go only where every use of it has an excuse, and all the other protections (grace
-    period, minimum age, pulls and so on) are judged apart from it.
+    period, minimum age, pulls and so on) are judged apart from it. Where it says so, a window is open only without
+    live usage, or only with it.
     """
 
     NEITHER_TOLD_NOR_SHOWN = (
-        "a task definition is ACTIVE; the event of its registration was not handled (lost, or still on its way), and "
-        "the aggregator does not show it yet (lag, or a recorder that did not record it)"
+        "without live usage: a task definition is ACTIVE; the event of its registration was not handled (lost, or "
+        "still on its way), and the aggregator does not show it yet (lag, or a recorder that did not record it)"
     )
     CONSUMER_NOT_SHOWN = (
         "a service, task set or other consumer is there, and the aggregator does not show it as it is (lag, or a "
-        "recorder that did not record it); nothing but AWS Config tells of those"
+        "recorder that did not record it); nothing but AWS Config tells of those. With live usage not so of services "
+        "and task sets"
     )
     DRAINING = (
-        "a service has moved on from an INACTIVE task definition, and tasks of its former deployment are started while "
-        "that drains (at most an hour): AWS Config shows only what the service points to now"
+        "without live usage: a service has moved on from an INACTIVE task definition, and tasks of its former "
+        "deployment are started while its deployment is in progress, or it goes back: AWS Config shows only what the "
+        "service points to now"
     )
     TWO_PUSHES_UNTOLD = (
         "a service runs what a tag meant when it was deployed; the tag has moved and come back, or moved twice, and "
-        "two or more of its push events were not handled"
+        "two or more of its push events were not handled. With live usage only of what shows its digest nowhere: no "
+        "service revision that can be read has it, and no task that has pulled (task sets, services of old, and what "
+        "was scaled to zero)"
+    )
+    RUNS_UNASKED = (
+        "without live usage: a task runs the image, and nothing pulls it again when it ends (a standalone task, or a "
+        "container whose versionConsistency is disabled), or it is a standalone task about to pull"
     )
     TOO_LATE = "it began after the last look, within the run of the function that removed the image"
+    BEGAN_AFTER_READING = (
+        "with live usage: it began after the function had begun to read the account and region, within its run, and "
+        "no event that was handled and nothing that the aggregator shows tells of it"
+    )
 
 
 @dataclass(frozen=True)
@@ -213,6 +347,8 @@ class Use:
     by: str
     how: str
     excuse: Excuse | None
+    runs: bool = False
+    """Whether only what runs tells of it, and no task definition or other name that AWS Config shows."""
 
 
 class Model:
@@ -224,6 +360,11 @@ class Model:
         self.task_definitions: list[TaskDefinition] = []
         self.runners: list[Runner] = []
         self.consumers: list[Consumer] = []
+        self.tasks: list[Task] = []
+        self.functions: list[Function] = []
+        self.jobs: list[Job] = []
+        self.pointers: list[Pointer] = []
+        self.clusters: set[tuple[Place, str]] = set()
         self.removed: dict[Key, datetime] = {}
         self.removed_images: dict[Key, Image] = {}
         self.removals: list[datetime] = []
@@ -231,9 +372,16 @@ class Model:
         self.left_behind: set[Key] = set()
         """Parts that something used when the image that they belong to was removed: untagged, they stay for good."""
         self.excused: Counter[Excuse] = Counter()
+        self.excused_keys: set[Key] = set()
+        self._complaints_if_main: dict[Key, list[str]] = {}
         self.complete = True
         """False as long as the functions know task definitions only (and have no further protections)."""
         world.on_removal = self.observe_removals
+
+    @property
+    def live(self) -> bool:
+        """Whether the functions ask the accounts what runs."""
+        return bool(self.world.environment.get("READER_ROLE_NAME"))
 
     # Who uses what
 
@@ -245,6 +393,13 @@ class Model:
         tag = reference.meant_tag
         digest = repository.tags.get(tag) if tag else reference.digest
         return Key(repository.name, digest) if digest in repository.images and digest else None
+
+    def find(self, key: Key) -> Image | None:
+        """An image, whether it is there still or was removed."""
+        return self.repositories[key.repository].images.get(key.digest) or self.removed_images.get(key)
+
+    def is_gone(self, image: Image) -> bool:
+        return image.key.digest not in self.repositories[image.key.repository].images
 
     def meanings(self, references: Iterable[Reference]) -> frozenset[Key]:
         return frozenset(key for key in map(self.meaning, references) if key)
@@ -267,7 +422,7 @@ class Model:
                     pending.append(child)
         return uses
 
-    def _direct_uses(self) -> Iterator[tuple[Key, Use]]:  # noqa: C901 - one kind of use after the other
+    def _direct_uses(self) -> Iterator[tuple[Key, Use]]:
         for definition in self.task_definitions:
             if definition.active:
                 for reference in definition.references:
@@ -278,14 +433,9 @@ class Model:
         if not self.complete:
             return
         for runner in self.runners:
-            excuse = self._unseen(runner)
-            for key, how in self._of_deployment(runner.deployment):
-                pinned = how.startswith(_PINNED) and self._two_pushes_untold(runner.deployment, key)
-                yield key, Use(runner.arn, how, excuse or (Excuse.TWO_PUSHES_UNTOLD if pinned else None))
-            for deployment, until in runner.draining:
-                if until > self.world.now:
-                    for key, how in self._of_deployment(deployment):
-                        yield key, Use(runner.arn, f"drains: {how}", Excuse.DRAINING)
+            yield from self._uses_of_runner(runner)
+        for task in self.tasks:
+            yield from self._uses_of_task(task)
         for consumer in self.consumers:
             key = self.meaning(consumer.reference)
             if key:
@@ -293,34 +443,121 @@ class Model:
                 excuse = None if shown else Excuse.CONSUMER_NOT_SHOWN
                 how = f"names it by {consumer.reference.text}"
                 yield key, Use(consumer.arn, how, self._too_late(consumer.reference) or excuse)
+        yield from self._uses_by_others()
 
-    def _of_deployment(self, deployment: Deployment) -> Iterator[tuple[Key, str]]:
+    def _uses_by_others(self) -> Iterator[tuple[Key, Use]]:
+        """What only live usage sees besides tasks: versions of Lambda functions, and job definitions."""
+        for function in self.functions:
+            for version, code in function.versions.items():
+                excuse = self._after_reading(function.place, code.moment)
+                yield code.key, Use(function.arn, f"runs it as {version}", excuse, runs=True)
+        for job in self.jobs:
+            meant = self.meaning(job.reference)
+            if meant:
+                late = self._too_late(job.reference) or self._after_reading(job.place, job.moment)
+                yield meant, Use(job.arn, f"names it by {job.reference.text}", late, runs=True)
+
+    def _uses_of_runner(self, runner: Runner) -> Iterator[tuple[Key, Use]]:
+        """What the tasks of a service or task set would pull: of what it runs, and of what it can go back to."""
+        deployment = runner.deployment
         definition = deployment.task_definition
-        for key in deployment.pinned:
-            yield key, f"{_PINNED} {definition.arn}"
-        for key in self.meanings(definition.references):
-            yield key, f"has {definition.arn}, which means it"
+        for pinned in deployment.pinned:
+            excuse = self._unseen_pin(runner) or self._two_pushes_untold(runner, deployment, pinned)
+            yield pinned, Use(runner.arn, f"is pinned to it by {definition.arn}", excuse, runs=True)
+        for reference in definition.references:
+            key = self.meaning(reference)
+            if key:
+                excuse = self._too_late(reference) or self._unseen(runner)
+                yield key, Use(runner.arn, f"has {definition.arn}, which means it", excuse)
+        for source in runner.leaves(self.world.now):
+            excuse = self._unseen_source(runner, source)
+            how = f"can go back to it by {source.task_definition.arn}"
+            for pinned in source.pinned:
+                why = excuse or self._two_pushes_untold(runner, source, pinned)
+                yield pinned, Use(runner.arn, how, why, runs=True)
+            for meant in self.meanings(source.unresolved):
+                yield meant, Use(runner.arn, how, excuse, runs=True)
 
-    def _two_pushes_untold(self, deployment: Deployment, key: Key) -> bool:
+    def _uses_of_task(self, task: Task) -> Iterator[tuple[Key, Use]]:
+        """What a task has pulled. What one of a service is about to pull, the service uses."""
+        if task.stopped_at:
+            return
+        if task.pulled is not None:
+            excuse = self._after_reading(task.place, task.pulled_at) if self.live else Excuse.RUNS_UNASKED
+            for key in task.pulled.values():
+                yield key, Use(task.arn, f"runs it by {task.task_definition.arn}", excuse, runs=True)
+        elif task.deployment is None:
+            excuse = self._after_reading(task.place, task.moment) if self.live else Excuse.RUNS_UNASKED
+            for key in frozenset(task.resolved.values()) | self.meanings(task.task_definition.references):
+                yield key, Use(task.arn, f"is about to pull it by {task.task_definition.arn}", excuse, runs=True)
+
+    def _unseen_pin(self, runner: Runner) -> Excuse | None:
+        if self.live and (excuse := self._after_reading(runner.place, runner.deployment.resolved_at)):
+            return excuse
+        return self._unseen(runner)
+
+    def _two_pushes_untold(self, runner: Runner, deployment: Deployment, key: Key) -> Excuse | None:
+        """Whether nothing tells what a deployment is pinned to, and too few events that its tag has moved."""
+        if self.live and self._tells(runner, deployment, key):
+            return None
         pushes = self.repositories[key.repository].pushes
         tags = [ref.meant_tag for ref in deployment.task_definition.references if ref.repository == key.repository]
-        return any(sum(event not in self.world.handled for event in pushes.get(tag, ())) > 1 for tag in tags if tag)
+        untold = (sum(event not in self.world.handled for event in pushes.get(tag, ())) for tag in tags if tag)
+        return Excuse.TWO_PUSHES_UNTOLD if any(count > 1 for count in untold) else None
+
+    def _tells(self, runner: Runner, deployment: Deployment, key: Key) -> bool:
+        """Whether the place shows, or showed when it was read, that a deployment is pinned to an image."""
+        if self.shows_revision(runner, deployment) and deployment.has_pulled:
+            return True
+        return any(
+            task.deployment is deployment
+            and key in (task.pulled or {}).values()
+            and (task.stopped_at is None or task.stopped_at + STOPPED_TASKS_SHOWN_FOR > self.world.now)
+            for task in self.tasks
+        )
+
+    def shows_revision(self, runner: Runner, deployment: Deployment) -> bool:
+        """Whether a service names a revision among its own, or by a deployment in progress."""
+        if not runner.has_revisions:
+            return False
+        if runner.rollout and runner.rollout.ends_at > self.world.now:
+            return deployment is runner.deployment or deployment in runner.leaves(self.world.now)
+        return deployment is runner.deployment and (runner.desired > 0 or self.world.habits.shows_revision_at_zero)
 
     def _unknown(self, definition: TaskDefinition) -> Excuse | None:
         told = self.world.handled.get(definition.registration)
         shown = self._shown(definition.place, TASK_DEFINITION, definition.arn)
         if shown and shown["configuration"]["Status"] == "ACTIVE":
             return None
-        if told is None:
-            return Excuse.NEITHER_TOLD_NOR_SHOWN
         run = self.world.run
-        return Excuse.TOO_LATE if run and told > run.last_look else None
+        if told is not None and not (run and told > run.last_look):
+            return None
+        if self.live:
+            return self._after_reading(definition.place, definition.moment)
+        return Excuse.NEITHER_TOLD_NOR_SHOWN if told is None else Excuse.TOO_LATE
 
     def _unseen(self, runner: Runner) -> Excuse | None:
-        shown = self._shown(runner.place, runner.kind, runner.arn)
-        if shown and shown["configuration"]["TaskDefinition"] == runner.deployment.task_definition.arn:
+        if self._is_shown(runner):
             return None
-        return Excuse.CONSUMER_NOT_SHOWN
+        return self._after_reading(runner.place, runner.deployment.moment) if self.live else Excuse.CONSUMER_NOT_SHOWN
+
+    def _is_shown(self, runner: Runner) -> bool:
+        """Whether the aggregator shows what a service or task set has."""
+        shown = self._shown(runner.place, runner.kind, runner.arn)
+        return bool(shown and shown["configuration"]["TaskDefinition"] == runner.deployment.task_definition.arn)
+
+    def _unseen_source(self, runner: Runner, source: Deployment) -> Excuse | None:
+        """A source is what the service had before: who read the place saw it as the one or the other."""
+        if self.live:
+            return self._after_reading(runner.place, source.moment)
+        # While its task definition is ACTIVE, that speaks for it, as far as anybody knows of that.
+        return self._unknown(source.task_definition) if source.task_definition.active else Excuse.DRAINING
+
+    def _after_reading(self, place: Place, moment: int) -> Excuse | None:
+        """Whether the run of the function had begun to read the place when a use began."""
+        run = self.world.run
+        asked = run.asked.get(place) if run else None
+        return Excuse.BEGAN_AFTER_READING if asked is not None and moment > asked else None
 
     def _too_late(self, reference: Reference) -> Excuse | None:
         """Whether the tag came to its image after the last look."""
@@ -329,7 +566,11 @@ class Model:
         return Excuse.TOO_LATE if run and moment > run.last_look else None
 
     def _shown(self, place: Place, kind: str, arn: str) -> dict[str, dict[str, str]] | None:
-        return self.world.aggregator.shown(place, kind, arn, self.world.now)
+        """What the aggregator shows of a resource, or showed to the present run when that read it."""
+        run = self.world.run
+        return self.world.aggregator.shown(
+            place, kind, arn, run.aggregator_read_at if run and run.aggregator_read_at else self.world.now
+        )
 
     def touch(self) -> None:
         """Remember what is meant now; to be called after every change."""
@@ -425,16 +666,39 @@ class Model:
         return timedelta(hours=int(hours)) if hours else self.grace(repository) + _LAPSE
 
     def may_be_pinned(self, image: Image) -> bool:
-        """Whether the cautious rule may keep it: tags can move, and some usage names the repository by a tag."""
-        repository = self.repositories[image.key.repository]
+        """Whether the cautious rule may keep it: tags can move, and some usage names the repository by a tag.
+
+        With live usage, that is one of which nothing shows the digest.
+        """
+        references = self._references_of_unknown_digest() if self.live else self._references()
+        return self._are_by_tag(references, self.repositories[image.key.repository])
+
+    def _are_by_tag(self, references: Iterable[Reference], repository: Repository) -> bool:
         if not repository.tags_can_move or self.tags_never_move(repository):
             return False
-        references = [
-            ref for td in self.task_definitions if td.active or self.believed_active(td) for ref in td.references
-        ]
-        references += [ref for runner in self.runners for ref in runner.deployment.task_definition.references]
-        references += [consumer.reference for consumer in self.consumers]
         return any(ref.repository == repository.name and ref.meant_tag for ref in references)
+
+    def _references(self) -> Iterator[Reference]:
+        """What the functions know to be named without live usage."""
+        for definition in self.task_definitions:
+            if definition.active or self.believed_active(definition):
+                yield from definition.references
+        for runner in self.runners:
+            yield from runner.deployment.task_definition.references
+        for consumer in self.consumers:
+            yield consumer.reference
+
+    def _references_of_unknown_digest(self) -> Iterator[Reference]:
+        """What runs, or may, by a reference whose digest no place shows."""
+        for runner in self.runners:
+            for deployment in (runner.deployment, *runner.leaves(self.world.now)):
+                shown = deployment.has_pulled and self.shows_revision(runner, deployment)
+                yield from deployment.unresolved if shown else deployment.task_definition.references
+        for task in self.tasks:
+            if task.pulled is None and not task.stopped_at:
+                yield from task.task_definition.references
+        for consumer in self.consumers:
+            yield consumer.reference
 
     def tags_never_move(self, repository: Repository) -> bool:
         own = repository.settings.get("ecr-cleanup:tags-move")
@@ -454,8 +718,7 @@ class Model:
 
     def distrust(self) -> list[str]:
         """Why nothing at all may be removed now."""
-        aggregator, _now = self.world.aggregator, self.world.now
-        self.world.environment["EXEMPT_ACCOUNTS"].split(",")
+        aggregator = self.world.aggregator
         reasons = [f"the source {place} failed" for place in aggregator.failed]
         reasons += [f"the source {place} is hidden" for place in aggregator.hidden]
         reasons += [f"{definition.arn} was registered long ago and is not shown" for definition in self.never_shown()]
@@ -465,7 +728,20 @@ class Model:
             for item in aggregator.items(self.world.now):
                 if item["resourceType"] == RECORDER and not item["configuration"]["Recording"]:
                     reasons.append(f"the recorder of {item['accountId']} says that it does not record")
+        if self.live:
+            reasons += [
+                f"the recorder of {place} does not record" for place in PLACES if not aggregator.recording[place]
+            ]
+            reasons += self.unread_places()
         return reasons
+
+    def unread_places(self) -> list[str]:
+        """With live usage: why the present run does not know what runs somewhere."""
+        run = self.world.run
+        if not self.live or run is None:
+            return []
+        reasons = [f"{place} was not asked what runs" for place in PLACES if place not in run.asked]
+        return reasons + [f"{operation} failed in {place}" for place, operation in run.refused_reads]
 
     def never_shown(self) -> list[TaskDefinition]:
         """Task definitions of which an event told, and which the aggregator should show by now in any state."""
@@ -486,7 +762,7 @@ class Model:
         return [
             runner
             for runner in self.runners
-            if self._unseen(runner) is None and not self._is_known(runner.deployment.task_definition)
+            if self._is_shown(runner) and not self._is_known(runner.deployment.task_definition)
         ]
 
     def _is_known(self, definition: TaskDefinition) -> bool:
@@ -535,21 +811,41 @@ class Model:
                 self.world.violate(f"{what} was removed although {use.by} {use.how}")
             else:
                 self.excused[use.excuse] += 1
+                self.excused_keys.add(image.key)
                 self.world.note(f"excused: {use}")
         if not repository.opted_in:
             self.world.violate(f"{what} was removed although its repository is not opted in")
-        if tags and not image.subject:
-            uses = self.uses()
-            self.left_behind |= {part for part in self.parts(image) if part in uses}
-            image.was_main = True
-            self.removals.append(self.world.now)
-            self.world.counts["images removed"] += 1
-            for complaint in self._complaints(image, repository):
-                self.world.violate(f"{what} was removed although {complaint}")
-        else:
-            self.world.counts["belongings removed"] += 1
-            if self.complete and not self._belonged(image, together):
-                self.world.violate(f"{what} was removed, and is untagged and belonged to nothing that was removed")
+        belonged = self._belonged(image, together)
+        if (tags and not image.subject) or (self.live and image.kind is not Kind.ARTIFACT and not belonged):
+            self._judge_main(image, what)
+            return
+        self.world.counts["belongings removed"] += 1
+        if not belonged and self.complete:
+            self.world.violate(f"{what} was removed, and is untagged and belonged to nothing that was removed")
+        elif self.live and not tags:
+            # Only its verdict will say whether it was removed for itself.
+            self._complaints_if_main[image.key] = list(self._complaints(image, repository))
+
+    def _judge_main(self, image: Image, what: str) -> None:
+        """Judge the removal of an image for itself."""
+        repository = self.repositories[image.key.repository]
+        uses = self.uses()
+        self.left_behind |= {part for part in self.parts(image) if part in uses}
+        self.left_behind.discard(image.key)
+        image.was_main = True
+        self.removals.append(self.world.now)
+        self.world.counts["images removed"] += 1
+        if not repository.tags_of(image.key.digest):
+            self.world.counts["untagged images removed"] += 1
+        elif self._are_by_tag(self._references(), repository):
+            self.world.counts["images removed although a tag that can move is used"] += 1
+        for complaint in self._complaints(image, repository):
+            self.world.violate(f"{what} was removed although {complaint}")
+
+    def removed_for_itself(self, key: Key) -> None:
+        """The verdict on an image was to remove it, so it was not removed as what belongs to another."""
+        for complaint in self._complaints_if_main.pop(key, ()):
+            self.world.violate(f"{key} was removed for itself although {complaint}")
 
     def _belonged(self, image: Image, together: list[Image]) -> bool:
         """Whether what held it, or what it refers to, was removed as well."""
@@ -582,6 +878,7 @@ class Model:
             yield f"its tag {tag} is protected"
         if not self.is_image(image):
             yield "it is no image of its own"
+        yield from self._complaints_of_untagged(image, repository)
         if self.is_newest(image, cautiously=False):
             yield "it is among the newest of its repository"
         age = timedelta(days=int(self.world.environment["MINIMUM_AGE_DAYS"]))
@@ -592,6 +889,25 @@ class Model:
         cap = int(self.world.environment["REMOVALS_PER_DAY"])
         if sum(each > now - timedelta(hours=24) for each in self.removals) > cap:
             yield f"more than {cap} were removed within 24 hours"
+
+    def _complaints_of_untagged(self, image: Image, repository: Repository) -> Iterator[str]:
+        if repository.tags_of(image.key.digest):
+            return
+        if not self.live:
+            yield "it is untagged, and nobody asked what runs"
+        since = max(image.pushed_at, image.pulled_at or image.pushed_at)
+        if since + self.untagged_age > self.world.now:
+            yield f"it is untagged, and was pushed or pulled at {since}"
+
+    @property
+    def untagged_age(self) -> timedelta:
+        return timedelta(days=int(self.world.environment.get("UNTAGGED_MINIMUM_AGE_DAYS", "30")))
+
+    def only_runs(self, key: Key) -> bool:
+        """Whether an image is used, and only what runs tells of that."""
+        image = self.repositories[key.repository].images.get(key.digest)
+        uses = self.uses().get(key, ())
+        return bool(uses and image and all(use.runs for use in uses) and not self._believed_used(image))
 
     # What must be gone in the end
 
@@ -616,7 +932,7 @@ class Model:
             return "not to be deleted"
         if not self.is_image(image):
             return self._why_a_belonging_may_stay(image, repository)
-        if not repository.tags_of(image.key.digest):
+        if not repository.tags_of(image.key.digest) and not self.live:
             return "untagged" if not self._should_have_gone_with(image) else None
         if self.protected_tag(image):
             return "protected"
@@ -646,11 +962,16 @@ class Model:
         )
 
     def _believed_used(self, image: Image) -> bool:
-        return any(
-            image.key in self.meanings(definition.references)
-            for definition in self.task_definitions
-            if self.believed_active(definition)
-        )
+        """Whether something names the image that does not use it, and the functions cannot, or need not, know."""
+        definitions = [each for each in self.task_definitions if self.believed_active(each)]
+        definitions += [pointer.task_definition for pointer in self.pointers]
+        references = [reference for definition in definitions for reference in definition.references]
+        # Of one that is INACTIVE and deployed, they go by what it meant when they were told of it.
+        definitions += [runner.deployment.task_definition for runner in self.runners]
+        if any(image.key in definition.told for definition in definitions):
+            return True
+        references += [code.reference for function in self.functions for code in function.versions.values()]
+        return image.key in self.meanings(references)
 
     # For the machine
 

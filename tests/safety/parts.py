@@ -226,6 +226,22 @@ class Aggregator:
         """Whether the resource was ever recorded: sooner or later it is shown."""
         return (place, kind, arn) in self._history
 
+    def recorder(self, place: Place) -> dict[str, Any]:
+        """The recorder as its own API shows it."""
+        return {
+            "arn": f"arn:aws:config:{place.region}:{place.account}:configuration-recorder/default",
+            "name": "default",
+            "roleARN": f"arn:aws:iam::{place.account}:role/config",
+            "recordingGroup": {
+                "allSupported": False,
+                "includeGlobalResourceTypes": False,
+                "resourceTypes": list(self._types),
+                "exclusionByResourceTypes": {"resourceTypes": []},
+                "recordingStrategy": {"useOnly": "INCLUSION_BY_RESOURCE_TYPES"},
+            },
+            "recordingMode": {"recordingFrequency": "CONTINUOUS", "recordingModeOverrides": []},
+        }
+
     def _record_recorder(self, place: Place, now: datetime) -> None:
         configuration = {
             "Name": "default",

@@ -27,28 +27,38 @@ EXAMPLES = 20
 LENGTHS = (40, 80, 120)
 # A run in which little is removed, or few rules speak, proves little.
 REMOVED_PER_STEP = 1 / 100
+BOTH = ("on", "off")
 VERDICTS = (
     "verdict remove: unused",
     "verdict gone: gone",
     "verdict keep: in_use",
     "verdict keep: not_opted_in",
     "verdict keep: may_be_pinned",
-    "verdict keep: untagged",
     "verdict keep: not_an_image",
     "verdict keep: newest",
     "verdict postpone: inventory_not_trusted",
     "verdict postpone: within_grace_period",
     "verdict postpone: too_young",
 )
+VERDICTS_OF = {
+    "on": (
+        "untagged images removed",
+        "images removed although a tag that can move is used",
+        "kept for what runs alone",
+        "postponed since a place could not be read",
+    ),
+    "off": ("verdict keep: untagged",),
+}
 
 
-def run(number: int, length: int, examples: int = EXAMPLES, *, shrink: bool = True) -> Counter[str]:
+def run(number: int, length: int, examples: int = EXAMPLES, *, live: str = "both", shrink: bool = True) -> Counter[str]:
     """One round: so many stories of so many steps, from this seed. Returns what happened, counted.
 
-    A story that fails is told in as few steps as can be found in five minutes, unless `shrink` says no.
+    `live` is whether live usage is `on`, `off`, or either, as each story has it (`both`). A story that fails is told in
+    as few steps as can be found in five minutes, unless `shrink` says no.
     """
     Safety.totals.clear()
-    machine = seed(number)(type("Safety", (Safety,), {}))
+    machine = seed(number)(type("Safety", (Safety,), {"live": live}))
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -64,25 +74,34 @@ def run(number: int, length: int, examples: int = EXAMPLES, *, shrink: bool = Tr
     return Counter(Safety.totals)
 
 
-def shortcomings(totals: Counter[str]) -> list[str]:
-    """Why a run proves too little."""
-    missing = [f"no {verdict}" for verdict in VERDICTS if not totals[verdict]]
+def shortcomings(totals: Counter[str], live: str = "both") -> list[str]:
+    """Why a run proves too little, with live usage `on`, `off`, or `both`."""
+    missing = [
+        f"no {what} with live usage {mode}"
+        for mode in (BOTH if live == "both" else (live,))
+        for what in (*VERDICTS, *VERDICTS_OF[mode])
+        if not totals[f"live usage {mode}, {what}"]
+    ]
     removed, steps = totals["images removed"], totals["steps"]
     if removed < steps * REMOVED_PER_STEP:
         missing.append(f"only {removed} images removed in {steps} steps")
     return missing
 
 
-def soak(steps: int, first_seed: int, *, shrink: bool = True) -> Counter[str]:
+def soak(steps: int, first_seed: int, *, live: str = "both", shrink: bool = True) -> Counter[str]:
     """Rounds until so many steps are done."""
     totals: Counter[str] = Counter()
     number = first_seed
     while totals["steps"] < steps:
         began = time.perf_counter()
         try:
-            done = run(number, LENGTHS[number % len(LENGTHS)], shrink=shrink)
+            done = run(number, LENGTHS[number % len(LENGTHS)], live=live, shrink=shrink)
         except BaseException:
-            print(f"seed {number} FAILED; again: make soak STEPS=1 SEED={number}", flush=True)
+            steps = totals["steps"] + Safety.totals["steps"]
+            print(
+                f"seed {number} FAILED after {steps} steps; again: make soak STEPS=1 SEED={number} LIVE={live}",
+                flush=True,
+            )
             raise
         totals += done
         took = time.perf_counter() - began
@@ -101,13 +120,14 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--live", choices=("on", "off", "both"), default="both", help="whether live usage is on")
     parser.add_argument("--quick", action="store_true", help="do not look for the shortest way to what failed")
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; seed {arguments.seed}")
-    totals = soak(arguments.steps, arguments.seed, shrink=not arguments.quick)
+    totals = soak(arguments.steps, arguments.seed, live=arguments.live, shrink=not arguments.quick)
     for name, count in sorted(totals.items()):
         print(f"{count:10} {name}")
-    missing = shortcomings(totals) if arguments.steps >= EXAMPLES * LENGTHS[-1] else []
+    missing = shortcomings(totals, arguments.live) if arguments.steps >= EXAMPLES * LENGTHS[-1] else []
     for each in missing:
         print(f"This proves too little: {each}")
     for name in FUZZES:

@@ -9,19 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from safety.model import (
     DRAINING,
+    STOPPED_TASKS_SHOWN_FOR,
+    Code,
     Consumer,
     Deployment,
+    Function,
     Image,
+    Job,
     Key,
     Kind,
     Model,
+    Pointer,
     Reference,
     Repository,
+    Rollout,
     Runner,
+    Task,
     TaskDefinition,
     tag_pairs,
 )
 from safety.parts import SERVICE, TASK_DEFINITION, TASK_SET, Place
+from safety.workloads import Shown
 from safety.world import PLACES, REGION, SHARED, Fate, Run, World, ecr
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ _EMPTY = "application/vnd.oci.empty.v1+json"
 _SIGNATURE = "application/vnd.dev.cosign.artifact.sig.v1+json"
 _SIGNED = "application/vnd.dev.cosign.simplesigning.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_NO_TIME = timedelta()
 _CHART = "application/vnd.cncf.helm.config.v1+json"
 
 
@@ -46,6 +55,7 @@ class Teams:
         self._number = 0
         self._revisions: dict[tuple[Place, str], int] = {}
         self._told: dict[str, TaskDefinition] = {}
+        world.workloads.model = model
         world.on_event = self._event_handled
         world.on_check = self._check_answered
 
@@ -93,6 +103,14 @@ class Teams:
     def push(self, repository: Repository, *tags: str, fate: Fate = Fate.ON_TIME) -> Image:
         """Push a new image for one platform."""
         return self._put(repository, _manifest(_CONFIG, self._content()), tags, Kind.IMAGE, fate=fate)
+
+    def copy(self, image: Image, repository: Repository, *tags: str) -> Image:
+        """Push an image that is there into another repository, as a pipeline does that promotes it."""
+        there = repository.images.get(image.key.digest)
+        if there:
+            return there
+        text = self.world.stored(image.key.repository)[image.key.digest].image_manifest
+        return self._put(repository, text, tags, Kind.IMAGE, fate=Fate.ON_TIME)
 
     def push_index(
         self,
@@ -153,7 +171,7 @@ class Teams:
     def _put(
         self,
         repository: Repository,
-        manifest: Mapping[str, Any],
+        manifest: Mapping[str, Any] | str,
         tags: tuple[str, ...],
         kind: Kind,
         *,
@@ -161,7 +179,7 @@ class Teams:
         subject: str | None = None,
         fate: Fate,
     ) -> Image:
-        text = json.dumps(manifest)
+        text = manifest if isinstance(manifest, str) else json.dumps(manifest)
         digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
         image = Image(Key(repository.name, digest), kind, self.world.now, children, subject)
         # Where a tag cannot move, the build gives another one.
@@ -181,7 +199,8 @@ class Teams:
             return
         repository.moved |= tag in repository.tags
         if (before := repository.images.get(repository.tags.get(tag, ""))) and tag.startswith("sha256-"):
-            before.subject = None  # nothing says any more what it signs
+            # Nothing says any more what it signs; what is left is untagged and has the configuration of an image.
+            before.subject, before.kind = None, Kind.IMAGE
         ecr().put_image(repositoryName=repository.name, imageManifest=manifest, imageTag=tag)
         repository.tags[tag] = digest
         repository.tag_moments[tag] = self.world.tick()
@@ -219,11 +238,14 @@ class Teams:
         family: str = "app",
         fate: Fate = Fate.ON_TIME,
         large: bool = False,
+        is_consistent: bool = True,
     ) -> TaskDefinition:
         """Register a revision. A `large` one exceeds what CloudTrail puts into an event."""
         revision = self._revisions[place, family] = self._revisions.get((place, family), 0) + 1
         arn = f"arn:aws:ecs:{REGION}:{place.account}:task-definition/{family}:{revision}"
-        definition = TaskDefinition(arn, place, references, self.world.now)
+        definition = TaskDefinition(
+            arn, place, references, self.world.now, moment=self.world.tick(), is_consistent=is_consistent
+        )
         self.model.task_definitions.append(definition)
         self.world.note(f"register {arn} {[each.text for each in references]} ({fate.name})")
         self._record_task_definition(definition)
@@ -286,35 +308,210 @@ class Teams:
 
     # Services and task sets
 
-    def deploy(self, definition: TaskDefinition, kind: str = SERVICE) -> Runner:
-        """Create a service, or a task set, of a task definition."""
+    def deploy(
+        self,
+        definition: TaskDefinition,
+        kind: str = SERVICE,
+        *,
+        desired: int = 1,
+        takes: timedelta = _NO_TIME,
+        has_revisions: bool = True,
+    ) -> Runner:
+        """Create a service, or a task set, of a task definition. Its first task takes a while until it pulls."""
         self._number += 1
         noun = "service" if kind == SERVICE else "task-set"
         arn = f"arn:aws:ecs:{REGION}:{definition.place.account}:{noun}/default/r{self._number}"
-        runner = Runner(kind, arn, definition.place, self._deployment(definition))
+        runner = Runner(kind, arn, definition.place, self._deployment(definition), desired)
+        runner.has_revisions = has_revisions and kind == SERVICE
+        self.model.clusters.add((definition.place, "default"))
         self.model.runners.append(runner)
+        ends_at = self.world.now + (takes + DRAINING if desired else _NO_TIME)
+        runner.rollouts.append(Rollout(runner.deployment.number, [], runner.deployment, ends_at))
         self._record_runner(runner)
-        self.world.note(f"{noun} r{self._number} of {definition.arn}")
+        self.world.note(f"{noun} {runner.name} of {definition.arn}, {desired} desired, {takes} until it pulls")
+        if desired:
+            self._start(runner, takes)
         self.model.touch()
         return runner
 
-    def update(self, runner: Runner, definition: TaskDefinition) -> None:
-        """Let a service go over to a task definition (or the same once more); what it ran drains."""
-        runner.draining.append((runner.deployment, self.world.now + DRAINING))
-        runner.deployment = self._deployment(definition)
-        self.world.tick()
+    def update(
+        self,
+        runner: Runner,
+        definition: TaskDefinition,
+        *,
+        takes: timedelta = _NO_TIME,
+        bakes: timedelta = _NO_TIME,
+        keeps_digests: bool = False,
+    ) -> None:
+        """Let a service go over to a task definition, or deploy the same once more.
+
+        What it ran drains for an hour, or ends at once, and may be gone back to as long as the new tasks `bakes`. AWS
+        does not say whether the same task definition keeps what was resolved.
+        """
+        old, now = runner.deployment, self.world.now
+        runner.deployment = new = self._deployment(definition)
+        if keeps_digests and old.task_definition is definition:
+            new.digests, new.resolved_at = dict(old.digests), self.world.tick()
+        ends_at = now + takes + (bakes or DRAINING) if runner.desired and runner.kind == SERVICE else now
+        rollout = Rollout(new.number, [*runner.leaves(now), old], new, ends_at, is_baking=bool(bakes))
+        if runner.rollout:
+            runner.rollout.ends_at = min(runner.rollout.ends_at, now)
+        runner.rollouts.append(rollout)
         self._record_runner(runner)
-        self.world.note(f"{runner.arn.rpartition('/')[2]} goes over to {definition.arn}")
+        self.world.note(f"{runner.name} goes over to {definition.arn} until {ends_at:%m-%d %H:%M}")
+        if runner.desired:
+            self._start(runner, takes)
+            if bakes:
+                self.world.later(takes, lambda: self._end_tasks_of_sources(rollout))
+            self.world.later(ends_at - now, lambda: self._end_tasks_of_sources(rollout))
         self.model.touch()
+
+    def roll_back(self, runner: Runner) -> None:
+        """Let a deployment in progress go back to what the service ran before."""
+        rollout, now = runner.rollout, self.world.now
+        if rollout is None or rollout.back_to or not runner.leaves(now):
+            return
+        runner.deployment = rollout.back_to = rollout.sources[0]
+        rollout.ends_at = now + DRAINING
+        self._record_runner(runner)
+        self.world.note(f"{runner.name} goes back to {runner.deployment.task_definition.arn}")
+        if runner.desired and not self._tasks_of(runner.deployment):
+            self._start(runner, _NO_TIME)
+        for deployment in (*rollout.sources[1:], rollout.target):
+            self._end_tasks(deployment)
+        # What it goes back from is not started again.
+        rollout.sources = [runner.deployment]
+        self.model.touch()
+
+    def scale(self, runner: Runner, desired: int, *, takes: timedelta = _NO_TIME) -> None:
+        """Let a service have no tasks, or have one again."""
+        if runner.desired == desired:
+            return
+        runner.desired = desired
+        self.world.note(f"{runner.name} is scaled to {desired}")
+        self._record_runner(runner)
+        if desired:
+            self._start(runner, takes)
+        else:
+            for deployment in (runner.deployment, *runner.leaves(self.world.now)):
+                self._end_tasks(deployment)
+            if runner.rollout:
+                runner.rollout.ends_at = min(runner.rollout.ends_at, self.world.now)
+        self.model.touch()
+
+    def replace_task(self, runner: Runner, *, takes: timedelta = _NO_TIME) -> None:
+        """A task of a service ends, and the service starts another, of the same deployment."""
+        if runner.desired:
+            self.world.note(f"a task of {runner.name} is replaced")
+            self._end_tasks(runner.deployment)
+            self._start(runner, takes)
 
     def stop(self, runner: Runner) -> None:
         """Delete a service or a task set."""
         self.model.runners.remove(runner)
+        for task in self.model.tasks:
+            if task.runner is runner:
+                self._end(task)
         self.world.aggregator.record(runner.place, runner.kind, runner.arn, None, self.world.now)
-        self.world.note(f"{runner.arn.rpartition('/')[2]} is deleted")
+        self.world.note(f"{runner.name} is deleted")
 
     def _deployment(self, definition: TaskDefinition) -> Deployment:
-        return Deployment(definition, self.model.meanings(definition.references))
+        self._number += 1
+        return Deployment(definition, self._number, self.world.tick())
+
+    # Tasks
+
+    def run_task(self, definition: TaskDefinition, *, takes: timedelta = _NO_TIME) -> Task:
+        """Run a standalone task."""
+        self.model.clusters.add((definition.place, "jobs"))
+        self.world.note(f"a standalone task of {definition.arn}, {takes} until it pulls")
+        task = self._task(definition, "jobs", None)
+        if self.world.habits.resolves_early:
+            task.resolved = self._resolve(definition)
+        self.world.later(takes, lambda: self._pull(task))
+        self.model.touch()
+        return task
+
+    def end_task(self, task: Task) -> None:
+        """A standalone task ends."""
+        self.world.note(f"the standalone task {task.arn} ends")
+        self._end(task)
+
+    def _start(self, runner: Runner, takes: timedelta) -> None:
+        """Start a task of what a service runs."""
+        deployment = runner.deployment
+        task = self._task(deployment.task_definition, "default", runner)
+        if self.world.habits.resolves_early:
+            self._establish(deployment)
+        self.world.later(takes, lambda: self._pull(task))
+
+    def _task(self, definition: TaskDefinition, cluster: str, runner: Runner | None) -> Task:
+        now = self.world.now
+        self.model.tasks = [
+            task
+            for task in self.model.tasks
+            if task.stopped_at is None or task.stopped_at + STOPPED_TASKS_SHOWN_FOR > now
+        ]
+        self._number += 1
+        arn = f"arn:aws:ecs:{REGION}:{definition.place.account}:task/{cluster}/{self._number:032x}"
+        task = Task(arn, definition.place, definition, self.world.tick(), runner, runner.deployment if runner else None)
+        self.model.tasks.append(task)
+        return task
+
+    def _establish(self, deployment: Deployment) -> None:
+        """The first task of a deployment says for all of them which digests its tags mean."""
+        definition = deployment.task_definition
+        if definition.is_consistent and not deployment.resolved_at:
+            deployment.digests = self._resolve(definition)
+            deployment.resolved_at = self.world.tick()
+
+    def _resolve(self, definition: TaskDefinition) -> dict[int, Key]:
+        found = {number: self._pinned(reference) for number, reference in enumerate(definition.references)}
+        return {number: key for number, key in found.items() if key}
+
+    def _pinned(self, reference: Reference) -> Key | None:
+        """What ECS makes of a reference: of an index, perhaps the image for the platform."""
+        key = self.model.meaning(reference)
+        image = self.model.find(key) if key else None
+        if key and image and image.children and not reference.digest and self.world.habits.shown is Shown.CHILD:
+            return Key(key.repository, image.children[0])
+        return key
+
+    def _pull(self, task: Task) -> None:
+        """A task pulls its images, by digest where the deployment, or what it found before, has one."""
+        if task.stopped_at:
+            return
+        deployment, now = task.deployment, self._resolve(task.task_definition)
+        if deployment:
+            self._establish(deployment)
+        pulled = {**now, **(deployment.digests if deployment else task.resolved)}
+        missing = [key for key in pulled.values() if key.digest not in self.model.repositories[key.repository].images]
+        if missing:
+            self.world.note(f"CannotPullContainerError: {missing} for {task.arn}")
+            if not self.model.excused_keys.issuperset(missing):
+                self.world.violate(f"{task.arn} cannot pull {missing[0]}, which was removed without an excuse")
+            self._end(task)
+            return
+        task.pulled, task.pulled_at = pulled, self.world.tick()
+        if deployment:
+            deployment.has_pulled = True
+        self.model.touch()
+
+    def _tasks_of(self, deployment: Deployment) -> list[Task]:
+        return [task for task in self.model.tasks if task.deployment is deployment and not task.stopped_at]
+
+    def _end(self, task: Task) -> None:
+        task.stopped_at = task.stopped_at or self.world.now
+
+    def _end_tasks(self, deployment: Deployment) -> None:
+        for task in self._tasks_of(deployment):
+            self._end(task)
+
+    def _end_tasks_of_sources(self, rollout: Rollout) -> None:
+        """The deployment has come so far that only its target runs, unless it went back."""
+        if rollout.back_to is None:
+            for deployment in rollout.sources:
+                self._end_tasks(deployment)
 
     def _record_runner(self, runner: Runner) -> None:
         name = "ServiceArn" if runner.kind == SERVICE else "Id"
@@ -322,7 +519,7 @@ class Teams:
             name: runner.arn,
             "Cluster": f"arn:aws:ecs:{REGION}:{runner.place.account}:cluster/default",
             "TaskDefinition": runner.deployment.task_definition.arn,
-            "DesiredCount": 1,
+            "DesiredCount": runner.desired,
         }
         self.world.aggregator.record(runner.place, runner.kind, runner.arn, configuration, self.world.now)
 
@@ -361,6 +558,60 @@ class Teams:
         }
         configuration = configurations[consumer.kind]
         self.world.aggregator.record(consumer.place, consumer.kind, consumer.arn, configuration, self.world.now)
+
+    # Lambda, Batch, rules and schedules
+
+    def set_code(self, place: Place, reference: Reference, function: Function | None = None) -> Function:
+        """Create a Lambda function, or set the code of one; the tag is resolved now."""
+        key = self.model.meaning(reference)
+        if key is None:
+            raise ValueError(f"there is no image {reference.text}")
+        if function is None:
+            self._number += 1
+            arn = f"arn:aws:lambda:{place.region}:{place.account}:function:f{self._number}"
+            function = Function(arn, place, {})
+            self.model.functions.append(function)
+        function.versions["$LATEST"] = Code(reference, key, self.world.tick())
+        self.world.note(f"{function.arn} runs {reference.text} ({key.digest[7:15]})")
+        self.model.touch()
+        return function
+
+    def publish(self, function: Function) -> None:
+        """Publish a version, which keeps what $LATEST has now."""
+        function.published += 1
+        function.versions[str(function.published)] = function.versions["$LATEST"]
+        self.world.note(f"{function.arn} is published as {function.published}")
+
+    def delete_version(self, function: Function, version: str) -> None:
+        """Delete a published version, or with $LATEST the function."""
+        self.world.note(f"{function.arn}:{version} is deleted")
+        if version == "$LATEST":
+            self.model.functions.remove(function)
+        else:
+            del function.versions[version]
+
+    def define_job(self, place: Place, reference: Reference) -> Job:
+        """Register a job definition."""
+        self._number += 1
+        arn = f"arn:aws:batch:{place.region}:{place.account}:job-definition/job{self._number}:1"
+        job = Job(arn, place, reference, self.world.tick())
+        self.model.jobs.append(job)
+        self.world.note(f"job{self._number} names {reference.text}")
+        self.model.touch()
+        return job
+
+    def end_job(self, job: Job) -> None:
+        """Deregister a job definition."""
+        self.model.jobs.remove(job)
+        self.world.note(f"{job.arn} is deregistered")
+
+    def point(self, kind: str, definition: TaskDefinition) -> None:
+        """Make a `rule`, a `schedule` with a target of its own kind, or one with a universal target (`call`)."""
+        self._number += 1
+        self.model.clusters.add((definition.place, "default"))
+        pointer = Pointer(kind, f"{kind}-{self._number}", definition.place, definition)
+        self.model.pointers.append(pointer)
+        self.world.note(f"{pointer.name} runs {definition.arn}")
 
     # Recorders
 
@@ -410,6 +661,7 @@ class Teams:
         definition = self._told.get(event_id)
         if definition is None:
             return
+        definition.told |= self.model.meanings(definition.references)
         if event_id == definition.registration:
             self.world.note(f"event handled: {definition.arn} was registered")
             return
@@ -427,10 +679,29 @@ class Teams:
             self.world.violate(f"the check of {image} was taken and not answered")
         elif answers[-1]["verdict"] == "postpone" and not self.world.check_is_pending(image):
             self.world.violate(f"the check of {image} was postponed and lost ({answers[-1]['rule']})")
+        repository, _, digest = image.partition(f"{SHARED}/{REGION}/")[2].partition("@")
+        key = Key(repository, digest)
         for answer in answers:
             if answer["rule"] == "in_use":
-                repository, _, digest = image.partition(f"{SHARED}/{REGION}/")[2].partition("@")
-                self.model.known(Key(repository, digest), answer["at"] - _MINUTE)
+                self.model.known(key, answer["at"] - _MINUTE)
+                if self.model.only_runs(key):
+                    self.world.counts["kept for what runs alone"] += 1
+            elif answer["rule"] == "inventory_not_trusted" and run.refused_reads:
+                self._postponed_for_unread_places(answer, run)
+            elif answer["removed"]:
+                self.model.removed_for_itself(key)
+
+    def _postponed_for_unread_places(self, answer: Mapping[str, Any], run: Run) -> None:
+        """Where nothing but the reading of places failed, the reason says which call, and where."""
+        self.world.counts["postponed since a place could not be read"] += 1
+        if run.other_faults or self.model.distrust():
+            return
+        named = (
+            place.account in answer["reason"] and place.region in answer["reason"] and operation in answer["reason"]
+            for place, operation in run.refused_reads
+        )
+        if not any(named):
+            self.world.violate(f"{run.refused_reads} failed, and the reason is {answer['reason']}")
 
     # In the end
 
@@ -445,17 +716,13 @@ class Teams:
         world.aggregator.failed.clear()
         world.aggregator.hidden.clear()
         for place in PLACES:
+            world.workloads.mend(place)
             world.aggregator.lag[place] = timedelta(minutes=3)
             self.start_recorder(place)
         self._wait()
         # Then the last users go, and little may be left.
         world.note("ALL USES END")
-        for runner in list(model.runners):
-            self.stop(runner)
-        for consumer in list(model.consumers):
-            self.end(consumer)
-        for definition in model.task_definitions:
-            self.deregister(definition)
+        self._end_all_uses()
         world.set_environment(NEWEST_IMAGES="0", REMOVALS_PER_DAY="500", PROTECTED_TAG_PATTERNS="")
         for repository in model.repositories.values():
             for key in list(repository.settings):
@@ -468,6 +735,22 @@ class Teams:
         for removed, image in model.removed_images.items():
             if image.was_main and not any(removed.digest in detail for detail in world.announced):
                 world.violate(f"nobody was told that {removed} was removed")
+
+    def _end_all_uses(self) -> None:
+        model = self.model
+        for runner in list(model.runners):
+            self.stop(runner)
+        for consumer in list(model.consumers):
+            self.end(consumer)
+        for task in model.tasks:
+            self._end(task)
+        for function in list(model.functions):
+            self.delete_version(function, "$LATEST")
+        for job in list(model.jobs):
+            self.end_job(job)
+        model.pointers.clear()
+        for definition in model.task_definitions:
+            self.deregister(definition)
 
     def _wait(self) -> None:
         """Weeks go by, and somebody asks about every image now and then."""

@@ -1,20 +1,23 @@
 """AWS in this process, around the real handlers: moto's ECR and DynamoDB, and the parts of `parts.py`.
 
 Every API call of a function passes a hook, which counts it, lets a fault strike, does what IAM would refuse, answers
-what moto lacks, and tells the test of every removal at the very moment.
+what moto lacks, and tells the test of every removal at the very moment. Calls of the reader roles of workload accounts
+pass it as well; they may come from other threads, one at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import os
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 from unittest.mock import patch
@@ -24,6 +27,7 @@ import time_machine
 from moto import mock_aws
 from moto.ecr.models import ecr_backends
 
+from ecr_cleanup import live_usage
 from ecr_cleanup.aws import clients
 from ecr_cleanup.handlers import run_checks, schedule_checks
 from ecr_cleanup.observability import logger
@@ -33,6 +37,7 @@ from local_aws.behaviour import Behaviour
 from local_aws.dynamodb import make_transactions_cheap
 from local_aws.patches import Patches
 from safety.parts import Aggregator, Place, Queue, RefusedError, Scheduler
+from safety.workloads import FAULTS, Habits, Workloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +49,13 @@ OPT_IN = ("ecr-cleanup", "enabled")
 REMOVING = ("BatchDeleteImage", "UpdateImageStorageClass")
 # A call takes some time, and what takes long enough to matter is up to the test.
 _CALL = timedelta(milliseconds=50)
-_HOOKED = ("config", "dynamodb", "ecr", "events", "organizations", "scheduler")
+_HOOKED = ("config", "dynamodb", "ecr", "events", "organizations", "scheduler", "sts")
+# Rules whose verdicts do not tell by themselves what is behind them.
+_TO_BE_EXPLAINED = ("may_be_pinned", "inventory_not_trusted", "failed")
+LIVE_USAGE = {
+    "READER_ROLE_NAME": "ecr-cleanup-reader",
+    "READER_EXTERNAL_ID": f"arn:aws:events:{REGION}:{SHARED}:event-bus/ecr-cleanup",
+}
 
 
 class Killed(BaseException):
@@ -94,6 +105,16 @@ class Run:
     answers: list[dict[str, Any]] = field(default_factory=list)
     strike: Strike | None = None
     """What befalls its present call."""
+    is_dead: bool = False
+    """Whether it was killed: whatever threads it has do not live on."""
+    asked: dict[Place, int] = field(default_factory=dict)
+    """The number of the first call that asked a place what runs there."""
+    refused_reads: list[tuple[Place, str]] = field(default_factory=list)
+    """What of the places could not be read."""
+    other_faults: int = 0
+    """How often a call of its own role failed."""
+    aggregator_read_at: datetime | None = None
+    """When it began to read the aggregator."""
     last_look: int = -1
     """The number of the last call that read the registrations from the ledger."""
 
@@ -127,6 +148,8 @@ class World:
         self.records_old_deregistrations = records_old_deregistrations
         types = tuple(ENVIRONMENT["RESOURCE_TYPES"].split(","))
         self.aggregator = Aggregator(PLACES, types, stopping_is_recorded=stopping_is_recorded)
+        self.habits = Habits()
+        self.workloads = Workloads(PLACES, self.aggregator, self.habits)
         self.scheduler = Scheduler(removal_delay)
         self.events = Queue(batch_size=10, window=timedelta(), visibility=timedelta(minutes=12))
         self.checks = Queue(batch_size=500, window=timedelta(seconds=60), visibility=timedelta(minutes=90))
@@ -150,6 +173,9 @@ class World:
         self.may_fail: set[str] = set()
         self.run: Run | None = None
         self._transit: list[tuple[datetime, str, str]] = []
+        self._later: list[tuple[datetime, int, Callable[[], None]]] = []
+        # Held for the length of a call, with all that happens meanwhile.
+        self._lock = threading.RLock()
         self._number = 0
         self._stack = contextlib.ExitStack()
 
@@ -162,8 +188,12 @@ class World:
         stack.enter_context(patch.object(logger._logger, "propagate", new=False))
         for service in _HOOKED:
             if service != "ecr":
-                stack.enter_context(patch.object(clients, f"{service}_client", lambda name=service: _client(name)))
+                made = partial(_client, service)
+                stack.enter_context(patch.object(clients, f"{service}_client", made))
         stack.enter_context(patch.object(clients, "ecr_clients", lambda: lambda _: _client("ecr")))
+        stack.enter_context(patch.object(clients, "place_client", self._place_client))
+        # One place after the other, so that a story is the same each time.
+        stack.enter_context(patch.object(live_usage, "PARALLEL_PLACES", 1))
         stack.callback(self._cold)
         stack.callback(setattr, World, "current", None)
         World.current = self
@@ -229,7 +259,7 @@ class World:
 
     def _next_due(self) -> datetime | None:
         queues = [due + queue.window for queue in (self.events, self.checks) if (due := queue.next_due())]
-        others = [due for due, _, _ in self._transit]
+        others = [due for due, _, _ in (*self._transit, *self._later)]
         schedule = self.scheduler.next_due()
         return min([*queues, *others, *([schedule] if schedule else [])], default=None)
 
@@ -248,6 +278,9 @@ class World:
 
     def _work(self) -> None:
         now = self.now
+        for entry in sorted((each for each in self._later if each[0] <= now), key=lambda each: each[:2]):
+            self._later.remove(entry)
+            entry[2]()
         self._deliver()
         for body in self.scheduler.fire(now):
             self.checks.send(body, json.loads(body)["image"], now)
@@ -266,6 +299,13 @@ class World:
         self._transit += [(self.now + delay, body, event_id) for delay in fate.value]
         return event_id
 
+    def later(self, duration: timedelta, action: Callable[[], None]) -> None:
+        """Let something happen after a while: at once, if that is no time at all."""
+        if duration:
+            self._later.append((self.now + duration, self.tick(), action))
+        else:
+            action()
+
     def put_check(self, image: str) -> None:
         """Put a check of an image into the queue, as the daily sweep would."""
         body = {"version": 1, "image": image, "cause": "put by the test as the daily sweep would", "attempt": 0}
@@ -281,6 +321,8 @@ class World:
         """Change the functions' settings, as an apply does: functions start anew."""
         self.environment.update(variables)
         os.environ.update(variables)
+        self.workloads.role_name = self.environment.get("READER_ROLE_NAME", "")
+        self.workloads.external_id = LIVE_USAGE["READER_EXTERNAL_ID"]
         self._cold()
 
     def stored(self, repository: str) -> dict[str, strict_ecr.StoredImage]:
@@ -320,8 +362,7 @@ class World:
             with contextlib.redirect_stdout(io.StringIO()):
                 response = module.handler(event, Context(int(self.time_left.total_seconds() * 1000)))
         except Killed:
-            self.note(f"{function} dies at its call {run.calls}")
-            self._cold()
+            self._die(run)
             return
         except Exception as error:
             self.note(f"{function} fails: {error!r}")
@@ -331,6 +372,9 @@ class World:
             return
         finally:
             self.run = outer
+        if run.is_dead:
+            self._die(run)
+            return
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         self.moment += 1
         for number, message in enumerate(messages):
@@ -345,14 +389,41 @@ class World:
             elif not run.troubled and message.origin not in self.may_fail:
                 self.violate(f"{function} failed at {message.origin} although nothing was wrong")
 
-    def before_call(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What happens to a call before it is sent; an answer, if it is answered here."""
-        run = self.run
-        if run is None:
-            return None
+    def _die(self, run: Run) -> None:
+        self.note(f"{run.function} dies at its call {run.calls}")
+        self._cold()
+
+    def before_call(
+        self, service: str, operation: str, params: Mapping[str, Any], place: Place | None
+    ) -> dict[str, Any] | None:
+        """What happens to a call before it is sent; an answer, if it is answered here.
+
+        `place` is where a call under a reader role is made, None for those under the function's own.
+        """
+        with self._lock:
+            run = self.run
+            if run is None:
+                return None
+            try:
+                return self._before_call(run, service, operation, params, place)
+            except RefusedError as error:
+                self._note_refusal(run, error, service, operation, params, place)
+                raise
+
+    def _before_call(
+        self, run: Run, service: str, operation: str, params: Mapping[str, Any], place: Place | None
+    ) -> dict[str, Any] | None:
+        if run.is_dead:
+            raise Killed
         run.calls += 1
         self.tick()
         self._move_to(self.now + _CALL)
+        if service == "sts":
+            place = self.workloads.place_of(params["RoleArn"])
+        if place:
+            run.asked.setdefault(place, self.moment)
+        if service == "config" and place is None and run.aggregator_read_at is None:
+            run.aggregator_read_at = self.now
         strike = run.strike = self._strike(run)
         if strike and strike.blow is Blow.MEANWHILE and strike.action:
             self.run = None
@@ -361,33 +432,58 @@ class World:
             finally:
                 self.run = run
         elif strike and strike.blow is Blow.KILL_BEFORE:
-            run.troubled = True
-            raise Killed
-        outage, until = self.outages.get(service, (None, START))
+            self._kill(run)
+        outage, until = self.outages.get(service, (None, START)) if place is None else (None, START)
         blow = outage if outage and self.now < until else strike.blow if strike else None
         if blow in (Blow.THROTTLE, Blow.FAIL, Blow.REFUSE):
-            run.troubled = True
             raise RefusedError(blow.value, "Switched on as a fault", 500 if blow is Blow.FAIL else 400)
         if service == "ecr" and operation in REMOVING:
             self._authorize(params["repositoryName"])
         if operation == "Query":
             run.last_look = self.moment
-        return self._answer(service, operation, params)
+        return self._answer(service, operation, params, place)
 
-    def after_call(self, service: str, operation: str) -> None:
+    def _kill(self, run: Run) -> None:
+        run.troubled = run.is_dead = True
+        raise Killed
+
+    def _note_refusal(
+        self,
+        run: Run,
+        error: RefusedError,
+        service: str,
+        operation: str,
+        params: Mapping[str, Any],
+        place: Place | None,
+    ) -> None:
+        """A fault is nobody's fault but ours; and where it is a reader's, somewhere was not read."""
+        if service == "sts":
+            place = self.workloads.place_of(params["RoleArn"])
+        if place and error.code in FAULTS:
+            run.troubled = True
+            run.refused_reads.append((place, operation))
+        elif error.message == "Switched on as a fault":
+            run.troubled = True
+            run.other_faults += 1
+
+    def after_call(self, service: str, operation: str, place: Place | None) -> None:
         """What happens to a call after it took effect."""
-        run = self.run
-        if run is None:
-            return
-        if service == "ecr" and operation in REMOVING:
-            self.on_removal()
-        strike = run.strike
-        if strike and strike.blow is Blow.KILL_AFTER:
-            run.troubled = True
-            raise Killed
-        if strike and strike.blow is Blow.LOSE_ANSWER:
-            run.troubled = True
-            raise RefusedError(Blow.FAIL.value, "The answer is lost", 500)
+        with self._lock:
+            run = self.run
+            if run is None:
+                return
+            if service == "ecr" and operation in REMOVING:
+                self.on_removal()
+            strike, run.strike = run.strike, None
+            if strike and strike.blow is Blow.KILL_AFTER:
+                self._kill(run)
+            if strike and strike.blow is Blow.LOSE_ANSWER:
+                run.troubled = True
+                if place:
+                    run.refused_reads.append((place, operation))
+                else:
+                    run.other_faults += 1
+                raise RefusedError(Blow.FAIL.value, "The answer is lost", 500)
 
     def answered(self, line: Mapping[str, Any]) -> None:
         """The log line of a verdict."""
@@ -398,7 +494,8 @@ class World:
             self.run.answers.append({**line, "image": image, "at": self.now})
             users = f", users: {line['users']}" if line.get("users") else ""
             what = f"{line['repository']}@{line['digest'][7:15]}"
-            self.note(f"verdict {line['verdict']} ({line['rule']}) on {what}{users}")
+            why = f": {line['reason'][:400]}" if line["rule"] in _TO_BE_EXPLAINED else ""
+            self.note(f"verdict {line['verdict']} ({line['rule']}) on {what}{users}{why}")
 
     def _strike(self, run: Run) -> Strike | None:
         for strike in self.strikes:
@@ -420,7 +517,24 @@ class World:
             self.counts["removals refused by IAM"] += 1
             raise RefusedError("AccessDeniedException", "not authorized by the condition on aws:ResourceTag")
 
-    def _answer(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _place_client(self, service: str, credentials: clients.Credentials, region: str) -> Any:
+        """A client of the session that somebody got by assuming a reader role."""
+        with self._lock:
+            made = _client(service, self.workloads.open(credentials.access_key_id, region))
+        # What is registered with this one is not for the next: its own events, and the rest of it shared.
+        client = object.__new__(type(made))
+        vars(client).update(vars(made))
+        client.meta = copy.copy(made.meta)
+        client.meta.events = copy.copy(made.meta.events)
+        return client
+
+    def _answer(
+        self, service: str, operation: str, params: Mapping[str, Any], place: Place | None
+    ) -> dict[str, Any] | None:
+        if service == "sts":
+            return self.workloads.assume_role(params, self.now)
+        if place:
+            return self.workloads.answer(place, service, operation, params, self.now)
         name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation)[1:]
         if service in ("scheduler", "config"):
             part: Any = {"scheduler": self.scheduler, "config": self.aggregator}[service]
@@ -473,13 +587,13 @@ def ecr() -> Any:
 
 
 @cache
-def _client(service: str) -> Any:
-    """The client of the functions."""
+def _client(service: str, place: Place | None = None) -> Any:
+    """The client of the functions, or of a reader role in its place."""
     client = boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
     events = client.meta.events
     events.register("before-parameter-build", _keep_parameters)
-    events.register("before-call", _before_call)
-    events.register("after-call", _after_call)
+    events.register("before-call", partial(_before_call, place))
+    events.register("after-call", partial(_after_call, place))
     return client
 
 
@@ -487,12 +601,12 @@ def _keep_parameters(params: Mapping[str, Any], context: dict[str, Any], **_: An
     context["safety_params"] = dict(params)
 
 
-def _before_call(model: Any, context: dict[str, Any], **_: Any) -> Any:
+def _before_call(place: Place | None, model: Any, context: dict[str, Any], **_: Any) -> Any:
     world = World.current
     if world is None:
         return None
     try:
-        answer = world.before_call(model.service_model.service_name, model.name, context["safety_params"])
+        answer = world.before_call(model.service_model.service_name, model.name, context["safety_params"], place)
     except RefusedError as error:
         return SimpleNamespace(status_code=error.status, headers={}), _error(error)
     if answer is None:
@@ -501,12 +615,12 @@ def _before_call(model: Any, context: dict[str, Any], **_: Any) -> Any:
     return SimpleNamespace(status_code=200, headers={}), {**answer, "ResponseMetadata": metadata}
 
 
-def _after_call(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+def _after_call(place: Place | None, http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
     world = World.current
     if world is None or http_response.status_code >= 300:
         return
     try:
-        world.after_call(model.service_model.service_name, model.name)
+        world.after_call(model.service_model.service_name, model.name, place)
     except RefusedError as error:
         http_response.status_code = error.status
         parsed.clear()
