@@ -12,7 +12,7 @@ from local_aws import ecr
 from local_aws.batch import JobDefinitions
 from local_aws.behaviour import Behaviour, Faults
 from local_aws.config import Config
-from local_aws.dynamodb import make_transactions_cheap
+from local_aws.dynamodb import make_answers_cheap, make_transactions_cheap
 from local_aws.ecs import CloudTrail
 from local_aws.ecs_daemons import Daemons
 from local_aws.ecs_tasks import FailedPull, Tasks
@@ -58,6 +58,7 @@ class LocalAws:
         self._functions = Functions(self._world)
         self._queues = Queues(self._world, self._functions)
         make_transactions_cheap(self._world.patches)
+        make_answers_cheap(self._world.patches)
         events = EventBridge(self._world, self._queues)
 
         def emit(account: str, region: str, detail: dict[str, Any]) -> None:

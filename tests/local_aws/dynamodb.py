@@ -1,4 +1,4 @@
-"""DynamoDB transactions that cost what they touch. moto's copy the whole table each time, to be able to roll back."""
+"""DynamoDB that costs what it touches: moto copies whole tables for transactions, and guesses names of members."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from moto.core.serialize import AttributePicker, AttributePickerContext
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 
@@ -19,6 +20,21 @@ def make_transactions_cheap(patches: Patches) -> None:
     """Let a copy of a table share its items, and let no update change an item that may be shared."""
     patches.set(Table, "__deepcopy__", _copy_of_table)
     patches.wrap(DynamoDBBackend, "update_item", _copying_on_write)
+
+
+def make_answers_cheap(patches: Patches) -> None:
+    """Let moto look for a member of DynamoDB's answers by its name, not by all that an attribute may be called."""
+    patches.wrap(AttributePicker, "__call__", _by_its_name)
+
+
+def _by_its_name(original: Callable[..., Any]) -> Callable[..., Any]:
+    def pick(picker: AttributePicker, context: AttributePickerContext) -> Any:
+        model = context.service_model
+        if type(context.obj) is dict and model and model.service_name == "dynamodb":
+            return context.obj.get(context.key)
+        return original(picker, context)
+
+    return pick
 
 
 def _copy_of_table(table: Table, _: dict[int, Any]) -> Table:

@@ -24,7 +24,7 @@ from safety.machine import Safety
 
 EXAMPLES = 20
 # Short stories are found quickly, and long ones are where things come together.
-LENGTHS = (40, 80, 120)
+LENGTHS = (40, 120, 240)
 # A run in which little is removed, or few rules speak, proves little.
 REMOVED_PER_STEP = 1 / 100
 BOTH = ("on", "off")

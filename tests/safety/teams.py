@@ -184,7 +184,7 @@ class Teams:
         image = Image(Key(repository.name, digest), kind, self.world.now, children, subject)
         # Where a tag cannot move, the build gives another one.
         taken = [tag for tag in tags if tag in repository.tags and not self._can_move(repository, tag)]
-        tags = tuple(f"{tag}.{self._number}" if tag in taken else tag for tag in tags)
+        tags = tuple(f"{tag}.{self.world.tick()}" if tag in taken else tag for tag in tags)
         if not tags:
             ecr().put_image(repositoryName=repository.name, imageManifest=text)
             self._tell_push(repository, digest, "", fate)

@@ -34,7 +34,7 @@ from ecr_cleanup.observability import logger
 from function_environment import ENVIRONMENT
 from local_aws import ecr as strict_ecr
 from local_aws.behaviour import Behaviour
-from local_aws.dynamodb import make_transactions_cheap
+from local_aws.dynamodb import make_answers_cheap, make_transactions_cheap
 from local_aws.patches import Patches
 from safety.parts import Aggregator, Place, Queue, RefusedError, Scheduler
 from safety.workloads import FAULTS, Habits, Workloads
@@ -230,6 +230,7 @@ class World:
         for owner, name, replacement in strict_ecr.patches(self.behaviour, principal_of=caller):
             patches.set(owner, name, replacement)
         make_transactions_cheap(patches)
+        make_answers_cheap(patches)
         try:
             with patch.dict(os.environ, environment), mock_aws():
                 yield
