@@ -57,6 +57,8 @@ locals {
     AGGREGATOR_NAME                = coalesce(var.workloads.aggregator_name, var.name_prefix)
     POWERTOOLS_SERVICE_NAME        = var.name_prefix
     POWERTOOLS_LOG_LEVEL           = var.lambda.log_level
+    # Older SDKs ask a global STS for sessions, which regions that have to be opted in to do not accept.
+    AWS_STS_REGIONAL_ENDPOINTS = "regional"
   }
 
   # AWS's public layer: https://docs.aws.amazon.com/powertools/python/latest/getting-started/install/
