@@ -349,6 +349,8 @@ class Teams:
         does not say whether the same task definition keeps what was resolved.
         """
         old, now = runner.deployment, self.world.now
+        # Whatever is deployed today has revisions.
+        runner.has_revisions = runner.kind == SERVICE
         runner.deployment = new = self._deployment(definition)
         if keeps_digests and old.task_definition is definition:
             new.digests, new.resolved_at = dict(old.digests), self.world.tick()
