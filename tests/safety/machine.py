@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import ecr_cleanup.decision
-from safety.model import Function, Image, Kind, Model, Reference, Repository, TaskDefinition
+from safety.model import Function, Image, Key, Kind, Model, Reference, Repository, Runner, TaskDefinition
 from safety.parts import SERVICE, TASK_SET
 from safety.teams import Teams
 from safety.workloads import Habits, Role, Shown
@@ -32,13 +32,15 @@ spellings = st.sampled_from(["tag", "tag", "digest", "both"])
 # How long a task takes until it pulls, and how long a deployment can go back when all new tasks run.
 takes = st.sampled_from([timedelta(), timedelta(), timedelta(minutes=2), timedelta(hours=3), timedelta(hours=30)])
 bakes = st.sampled_from([timedelta(), timedelta(), timedelta(hours=5), timedelta(days=4)])
+# What is not shown is harder to know.
+mostly_not = st.sampled_from([False, False, True])
 habits = st.builds(
     Habits,
     shown=st.sampled_from(Shown),
     resolves_early=st.booleans(),
-    shows_revision_at_zero=st.booleans(),
+    shows_revision_at_zero=mostly_not,
     shows_source_revisions=st.booleans(),
-    shows_finished_deployment=st.booleans(),
+    shows_finished_deployment=mostly_not,
     renders_digests=st.booleans(),
 )
 # What of a place can be refused by itself.
@@ -92,7 +94,8 @@ class Safety(RuleBasedStateMachine):
         self.teams.repository("team/app")
         self.teams.repository("team/fixed", "IMMUTABLE")
         self.teams.repository("team/mixed", "IMMUTABLE_WITH_EXCLUSION", "latest*")
-        self.world.set_environment(NEVER_USED_PULLED_WITHIN_DAYS="20")
+        # Ages that end within the days that the end of a story waits.
+        self.world.set_environment(NEVER_USED_PULLED_WITHIN_DAYS="10", MINIMUM_AGE_DAYS="9")
 
     @initialize(
         stopping=st.booleans(),
@@ -275,13 +278,68 @@ class Safety(RuleBasedStateMachine):
 
     @rule(image=which, extra=st.booleans())
     def push_again(self, image: int, extra: bool) -> None:
+        if chosen := self._image(image):
+            self._push_again(chosen.key, extra=extra)
+
+    def _push_again(self, key: Key, *, extra: bool) -> None:
         """Build an image anew, and give it the tags of the one before."""
-        chosen = self._image(image)
-        if chosen:
-            repository = self.model.repositories[chosen.key.repository]
-            taken = repository.tags_of(chosen.key.digest)
-            more = [f"sha-{self.world.tick():x}"] if extra or not taken else []
-            self.teams.push(repository, *taken, *more)
+        repository = self.model.repositories[key.repository]
+        taken = repository.tags_of(key.digest)
+        more = [f"sha-{self.world.tick():x}"] if extra or not taken else []
+        self.teams.push(repository, *taken, *more)
+
+    @rule(
+        deed=st.sampled_from(["scale", "replace", "wait"]),
+        number=which,
+        extra=st.booleans(),
+        deregisters=st.booleans(),
+        hours=st.sampled_from([80, 200]),
+    )
+    def tags_move_on(self, deed: str, number: int, extra: bool, deregisters: bool, hours: int) -> None:
+        """While a service has no task that runs, or after days, the next task wants what its tags meant before."""
+        runner: Runner | None = self._pick(self.model.runners, number)
+        if runner is None:
+            return
+        definition = runner.deployment.task_definition
+        if deed == "scale":
+            self.teams.scale(runner, 0)
+        elif deed == "replace":
+            self.teams.replace_task(runner, takes=timedelta(hours=2 * hours + 1))
+        self._move_on(sorted(runner.deployment.pinned), definition, extra=extra, deregisters=deregisters, hours=hours)
+        if deed == "wait":
+            self.teams.replace_task(runner)
+        self.teams.scale(runner, 1)
+
+    @rule(number=which, extra=st.booleans(), deregisters=st.booleans(), hours=st.sampled_from([80, 200]))
+    def task_goes_on(self, number: int, extra: bool, deregisters: bool, hours: int) -> None:
+        """A standalone task runs for days, under a tag that means something else by then."""
+        if definition := self._active(number):
+            task = self.teams.run_task(definition)
+            keys = sorted((task.pulled or {}).values())
+            self._move_on(keys, definition, extra=extra, deregisters=deregisters, hours=hours)
+
+    @when_live
+    @rule(number=which, extra=st.booleans(), hours=st.sampled_from([80, 200]))
+    def version_goes_on(self, number: int, extra: bool, hours: int) -> None:
+        """A version of a Lambda function is published, and the function goes over to a new build."""
+        function: Function | None = self._pick(self.model.functions, number)
+        if function and not self.model.is_gone(function.versions["$LATEST"].key):
+            key = function.versions["$LATEST"].key
+            self.teams.publish(function)
+            self._push_again(key, extra=extra)
+            self._set_code(function.place, self._image(0), "tag", 0, function)
+            self.sweep(hours)
+            self.sweep(hours)
+
+    def _move_on(
+        self, keys: list[Key], definition: TaskDefinition, *, extra: bool, deregisters: bool, hours: int
+    ) -> None:
+        for key in keys:
+            self._push_again(key, extra=extra)
+        if deregisters:
+            self.teams.deregister(definition)
+        self.sweep(hours)
+        self.sweep(hours)
 
     @rule(
         definition=which,
@@ -381,7 +439,7 @@ class Safety(RuleBasedStateMachine):
         elif deed == "promote":
             running = self.model.find(chosen.versions["$LATEST"].key)
             other = self._repository(image)
-            if running and not self.model.is_gone(running) and running.key.repository != other.name:
+            if running and not self.model.is_gone(running.key) and running.key.repository != other.name:
                 self._set_code(place, self.teams.copy(running, other, "latest"), spelling, image, chosen)
         elif deed == "publish":
             self.teams.publish(chosen)

@@ -398,8 +398,8 @@ class Model:
         """An image, whether it is there still or was removed."""
         return self.repositories[key.repository].images.get(key.digest) or self.removed_images.get(key)
 
-    def is_gone(self, image: Image) -> bool:
-        return image.key.digest not in self.repositories[image.key.repository].images
+    def is_gone(self, key: Key) -> bool:
+        return key.digest not in self.repositories[key.repository].images
 
     def meanings(self, references: Iterable[Reference]) -> frozenset[Key]:
         return frozenset(key for key in map(self.meaning, references) if key)

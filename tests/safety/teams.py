@@ -757,7 +757,7 @@ class Teams:
     def _wait(self) -> None:
         """Weeks go by, and somebody asks about every image now and then."""
         world, model = self.world, self.model
-        for days in (1, 1, 8, 8, 22):
+        for days in (1, 1, 8, 5, 5):
             world.events.redrive(world.now)
             world.checks.redrive(world.now)
             self._repair()
