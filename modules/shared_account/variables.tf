@@ -30,10 +30,11 @@ variable "workloads" {
   })
   description = <<-EOT
     Who uses images of the registry. An image is only removed while every one of these accounts and regions is known.
-    - `account_ids`: the accounts, up to 150 of them, the shared account included if it runs ECS itself.
+    - `account_ids`: the accounts, up to 150 of them, the shared account included if it runs anything itself.
     - `organization_id`: instead of `account_ids`, every account of this organization.
       The shared account must then be the management account or a delegated administrator of AWS Config.
-    - `regions`: the regions in which they run ECS. Default: the region of this module.
+    - `regions`: every region in which they run anything that uses images: ECS, Lambda, Batch, App Runner and so on.
+      Default: the region of this module.
     - `exempt`: what nobody has to know: accounts (`123456789012`), single regions of them
       (`123456789012/eu-central-1`), or ARNs of single services, task sets and task definitions of which nobody can say
       which images they use; 2000 characters in all. Images that only they use can be removed.

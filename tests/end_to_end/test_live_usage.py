@@ -414,13 +414,17 @@ def one_of_everything(installation: Installation, deployment: Deployment) -> Ite
     ecs.delete_daemon_task_definition(daemonTaskDefinition=daemon_definition)
 
 
-def give_new_code(installation: Installation) -> None:
-    """What is known of a function's code is not asked for again."""
+def change_what_is_remembered(installation: Installation) -> None:
+    """A function and a schedule are asked for again only once they were changed."""
     repository = installation.repository()
     installation.push(repository, "v1")
     installation.client("lambda", PRODUCTION).update_function_code(
         FunctionName="any", ImageUri=f"{HOST}/{repository}:v1"
     )
+    scheduler = installation.client("scheduler", PRODUCTION)
+    schedule = scheduler.get_schedule(Name="nightly")
+    names = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "State", "Target")
+    scheduler.update_schedule(**{name: schedule[name] for name in names})
 
 
 def test_the_reader_role_uses_each_of_its_permissions_and_needs_it(applied: Installation) -> None:
@@ -431,7 +435,7 @@ def test_the_reader_role_uses_each_of_its_permissions_and_needs_it(applied: Inst
     # It stays, so that it can be asked about again and again.
     unused = an_old_image(applied, action="report")
     with one_of_everything(applied, deployment):
-        give_new_code(applied)
+        change_what_is_remembered(applied)
         with applied.watched() as watched:
             assert deployment.ask()["rule"] == "in_use"
         assert watched.denied == []
@@ -443,7 +447,7 @@ def test_the_reader_role_uses_each_of_its_permissions_and_needs_it(applied: Inst
                 statement | {"Action": [each for each in as_list(statement["Action"]) if each != action]}
                 for statement in document["Statement"]
             ]
-            give_new_code(applied)
+            change_what_is_remembered(applied)
             less = document | {"Statement": [statement for statement in statements if statement["Action"]]}
             iam.put_role_policy(RoleName=READER, PolicyName="read", PolicyDocument=json.dumps(less))
             try:
