@@ -131,6 +131,17 @@ class Installation:
         return [line for run in self.aws.invocations(RUN_CHECKS) for line in run.log if line.get("digest") == digest]
 
     @contextmanager
+    def configured(self, **changes: str) -> Iterator[None]:
+        """Other settings of `run_checks`."""
+        client = self.client("lambda")
+        before = client.get_function_configuration(FunctionName=RUN_CHECKS)["Environment"]["Variables"]
+        client.update_function_configuration(FunctionName=RUN_CHECKS, Environment={"Variables": before | changes})
+        try:
+            yield
+        finally:
+            client.update_function_configuration(FunctionName=RUN_CHECKS, Environment={"Variables": before})
+
+    @contextmanager
     def watched(self) -> Iterator[Watched]:
         """Record the API calls and function runs of a block."""
         calls, runs = len(self.aws.calls), len(self.aws.invocations())

@@ -100,18 +100,6 @@ def an_old_image(installation: Installation, **steered: str) -> tuple[str, str]:
     return repository, digest
 
 
-@contextmanager
-def environment(installation: Installation, **changes: str) -> Iterator[None]:
-    """Other settings of run_checks."""
-    client = installation.client("lambda")
-    before = client.get_function_configuration(FunctionName=RUN_CHECKS)["Environment"]["Variables"]
-    client.update_function_configuration(FunctionName=RUN_CHECKS, Environment={"Variables": before | changes})
-    try:
-        yield
-    finally:
-        client.update_function_configuration(FunctionName=RUN_CHECKS, Environment={"Variables": before})
-
-
 # The incident: one registry, mutable tags, a tag that moved, and a task that is replaced long after
 
 
@@ -175,7 +163,7 @@ def without_role(installation: Installation, account: str) -> Iterator[None]:
 
 def test_with_live_usage_off_it_is_kept_too(deployment: Deployment) -> None:
     deployment.installation.aws.advance(OLD_ENOUGH)
-    with environment(deployment.installation, READER_ROLE_NAME=""):
+    with deployment.installation.configured(READER_ROLE_NAME=""):
         line = deployment.ask()
         assert (line["verdict"], line["rule"]) == ("keep", "may_be_pinned")
     assert deployment.replace_tasks()
@@ -186,7 +174,7 @@ def test_the_image_has_another_tag_and_another_account_deregisters_that(installa
     deployment = Deployment(installation, "sha-abc")
     other = installation.deployed(DEVELOPMENT, f"{deployment.image}:sha-abc")
     installation.aws.advance(OLD_ENOUGH)
-    with environment(installation, **({} if live else {"READER_ROLE_NAME": ""})):
+    with installation.configured(**({} if live else {"READER_ROLE_NAME": ""})):
         installation.deregister(other)
         installation.aws.advance(GRACE + TO_ANSWER)
         line = installation.verdicts(deployment.digest)[-1]
@@ -205,7 +193,7 @@ def test_the_repository_was_made_immutable_in_between(installation: Installation
         repositoryName=deployment.repository, imageTagMutability="IMMUTABLE"
     )
     installation.aws.advance(OLD_ENOUGH)
-    with environment(installation, **({} if live else {"READER_ROLE_NAME": ""})):
+    with installation.configured(**({} if live else {"READER_ROLE_NAME": ""})):
         deployment.ask()
         installation.aws.advance(timedelta(days=3))
         # This is one of the windows that docs/safety.md says live usage closes.
