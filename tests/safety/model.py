@@ -45,6 +45,7 @@ HOSTS = (
 # With a bake time, a deployment is in progress for longer.
 DRAINING = timedelta(hours=1)
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html
+_OWN_READING = timedelta(minutes=1)
 STOPPED_TASKS_SHOWN_FOR = timedelta(hours=1)
 _LAPSE = timedelta(hours=24)
 
@@ -105,6 +106,7 @@ class Image:
     pulled_at: datetime | None = None
     """The last pull by others that the registry recorded."""
     truly_pulled_at: datetime | None = None
+    pulled_moment: int = 0
     ever_meant: bool = False
     """Whether anything ever meant it: then a use of it may be known."""
     known_use: datetime | None = None
@@ -884,18 +886,28 @@ class Model:
         age = timedelta(days=int(self.world.environment["MINIMUM_AGE_DAYS"]))
         if not image.ever_meant and image.pushed_at + age > now:
             yield "it is too young"
-        if image.pulled_at and image.pulled_at + self.pulled_within(repository) > now:
-            yield f"it was pulled at {image.pulled_at}"
+        pulled_at = self._heeded_pull(image)
+        if pulled_at and pulled_at + self.pulled_within(repository) > now:
+            yield f"it was pulled at {pulled_at}"
         cap = int(self.world.environment["REMOVALS_PER_DAY"])
         if sum(each > now - timedelta(hours=24) for each in self.removals) > cap:
             yield f"more than {cap} were removed within 24 hours"
+
+    def _heeded_pull(self, image: Image) -> datetime | None:
+        """The last recorded pull, but for two windows: one after the last look, and one that our own reading hides."""
+        run = self.world.run
+        if run and image.pulled_at:
+            own = run.read_manifest_at
+            if image.pulled_moment > run.last_look_at_images or (own and abs(image.pulled_at - own) <= _OWN_READING):
+                return None
+        return image.pulled_at
 
     def _complaints_of_untagged(self, image: Image, repository: Repository) -> Iterator[str]:
         if repository.tags_of(image.key.digest):
             return
         if not self.live:
             yield "it is untagged, and nobody asked what runs"
-        since = max(image.pushed_at, image.pulled_at or image.pushed_at)
+        since = max(image.pushed_at, self._heeded_pull(image) or image.pushed_at)
         if since + self.untagged_age > self.world.now:
             yield f"it is untagged, and was pushed or pulled at {since}"
 

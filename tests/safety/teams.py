@@ -165,7 +165,7 @@ class Teams:
         ecr().batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])
         image.truly_pulled_at = self.world.now
         if stored.pulled_at != before:
-            image.pulled_at = stored.pulled_at
+            image.pulled_at, image.pulled_moment = stored.pulled_at, self.world.tick()
         self.world.note(f"pull of {repository}@{digest[7:15]}")
 
     def _put(

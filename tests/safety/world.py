@@ -117,6 +117,19 @@ class Run:
     """When it began to read the aggregator."""
     last_look: int = -1
     """The number of the last call that read the registrations from the ledger."""
+    last_look_at_images: int = -1
+    """The number of the last call that looked at images."""
+    read_manifest_at: datetime | None = None
+    """When it last read a manifest, which the registry may take for a pull."""
+
+    def take_note(self, operation: str, moment: int, now: datetime) -> None:
+        """Know when it looked at what."""
+        if operation == "Query":
+            self.last_look = moment
+        elif operation == "DescribeImages":
+            self.last_look_at_images = moment
+        elif operation == "BatchGetImage":
+            self.read_manifest_at = now
 
 
 @dataclass
@@ -440,8 +453,7 @@ class World:
             raise RefusedError(blow.value, "Switched on as a fault", 500 if blow is Blow.FAIL else 400)
         if service == "ecr" and operation in REMOVING:
             self._authorize(params["repositoryName"])
-        if operation == "Query":
-            run.last_look = self.moment
+        run.take_note(operation, self.moment, self.now)
         return self._answer(service, operation, params, place)
 
     def _kill(self, run: Run) -> None:
