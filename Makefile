@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint unit test test-end-to-end test-others soak mutation clean
+.PHONY: help install demo lint unit test test-end-to-end test-live-usage test-others soak mutation clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,13 +32,18 @@ lint: $(STAMP) ## ruff, mypy --strict and terraform fmt
 unit: $(STAMP) ## The fast tests only, with coverage
 	@$(RUN) -m pytest tests/unit tests/integration --numprocesses=2 --cov --cov-report=term
 
-test: lint ## Everything: lint, unit, integration, compliance and end to end (about ten minutes)
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-end-to-end test-others
+test: lint ## Everything: lint, unit, integration, compliance and end to end (about a quarter of an hour)
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-end-to-end test-live-usage test-others
 
-# Two processes, since a local AWS owns the clock and moto of its process.
+# Processes of their own, since a local AWS owns the clock and moto of its process. They wait for Terraform half the time,
+# so that there is one more of them than there are cores.
 test-end-to-end: $(STAMP)
 	@echo "Tests, end to end:"
-	@$(RUN) -m pytest tests/end_to_end --durations=10
+	@$(RUN) -m pytest tests/end_to_end --ignore=tests/end_to_end/test_live_usage.py --durations=10
+
+test-live-usage: $(STAMP)
+	@echo "Tests, live usage end to end:"
+	@$(RUN) -m pytest tests/end_to_end/test_live_usage.py --durations=5
 	@echo "Tests, safety:"
 	@$(RUN) -m pytest tests/safety --durations=3
 
