@@ -296,7 +296,10 @@ def test_no_permission_can_be_taken_away(applied: Installation) -> None:
         document = policy_of(applied, account, role)
         for action in sorted({each for statement in document["Statement"] for each in as_list(statement["Action"])}):
             start = started_anew(applied) if action in NEEDED_ONCE else nullcontext()
-            with another_policy(applied, account, role, without(document, action)), start, applied.watched() as watched:
+            # Asking the accounts takes most of the time, and needs but the one permission.
+            live = nullcontext() if action == "sts:AssumeRole" else applied.configured(READER_ROLE_NAME="")
+            less = another_policy(applied, account, role, without(document, action))
+            with live, less, start, applied.watched() as watched:
                 everything(applied)
             refused = {call.operation for call in watched.denied if f"/{role}/" in call.principal_arn}
             assert refused, f"{role} does without {action}"
