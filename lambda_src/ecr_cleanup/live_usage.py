@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ _THROTTLES = ("Throttling", "ThrottlingException", "TooManyRequestsException", "
 
 # What comes of an answer that is not shaped as documented, or of an SDK that does not know a call.
 _NOT_UNDERSTOOD = (AttributeError, LookupError, ResponseParserError, TypeError, ValueError)
+_FAILURES = (*AWS_ERRORS, LiveUsageError, *_NOT_UNDERSTOOD)
 
 
 class Pace:
@@ -101,15 +102,11 @@ class LiveUsage:
         role_arn = self.role.arn(place, self.settings.partition)
         calls = _Calls(pace, deadline)
         try:
-            deadline.check()
-            pace.wait()
+            calls.send()
+            calls.last = "sts:AssumeRole"
             credentials = self._assume(role_arn)
-        except AWS_ERRORS as error:
-            return [_trouble(place, "sts:AssumeRole", role_arn, error)]
-        except LiveUsageError as error:
-            return [_trouble(place, None, role_arn, error)]
-        except _NOT_UNDERSTOOD as error:
-            return [_trouble(place, "sts:AssumeRole", role_arn, _not_understood(error))]
+        except _FAILURES as error:
+            return [_trouble(place, calls.last, role_arn, error)]
 
         def client_for(service: str) -> BaseClient:
             client = self.place_client(service, credentials, place.region)
@@ -121,13 +118,14 @@ class LiveUsage:
         findings = []
         for reader in READERS:
             try:
-                findings.append(reader(session))
-            except (*AWS_ERRORS, LiveUsageError) as error:
+                found = reader(session)
+            except _FAILURES as error:
                 findings.append(_trouble(place, calls.last, role_arn, error))
                 if isinstance(error, TimeIsUpError):
                     break
-            except _NOT_UNDERSTOOD as error:
-                findings.append(_trouble(place, calls.last, role_arn, _not_understood(error)))
+            else:
+                usages = tuple(usage for usage in found.usages if session.is_of_interest(usage.reference))
+                findings.append(replace(found, usages=usages))
         return findings
 
     def _assume(self, role_arn: str) -> Credentials:
@@ -165,7 +163,7 @@ class _Calls:
 
     pace: Pace
     deadline: _Deadline
-    last: str | None = field(default=None)
+    last: str | None = None
 
     def begin(self, model: OperationModel, **_: object) -> None:
         """Take note of a call that is about to be made."""
@@ -188,6 +186,8 @@ def _not_understood(error: Exception) -> LiveUsageError:
 
 def _trouble(place: Place, call: str | None, role_arn: str, error: Exception) -> Findings:
     """Why a place could not be read, and what repairs it."""
+    if not isinstance(error, (*AWS_ERRORS, LiveUsageError)):
+        error = _not_understood(error)
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if isinstance(error, TimeIsUpError):
         repair = "give the functions more memory (lambda.memory_mb), which is more speed, or exempt the place by name"

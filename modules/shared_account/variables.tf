@@ -47,7 +47,8 @@ variable "workloads" {
       If it takes longer, its account counts as unknown and nothing is removed.
     - `live_usage`: whether every one of these accounts and regions is asked what runs there right now, by digest,
       before an image is removed, under the role that the module workload_account makes. While one of them cannot be
-      asked, nothing is removed. `false`: images that may run under a tag that has moved, and untagged ones, are kept.
+      asked, nothing is removed. `false`: images that only Lambda, Batch, rules, schedules or ECS daemons use count as
+      unused; those that may run under a tag that has moved, and untagged ones, are kept.
   EOT
   nullable    = false
 

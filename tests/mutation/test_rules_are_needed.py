@@ -1206,7 +1206,7 @@ CONDITIONS = [
     ),
     Mutant(
         LiveUsage._read_place,
-        'return [_trouble(place, "sts:AssumeRole", role_arn, error)]',
+        "return [_trouble(place, calls.last, role_arn, error)]",
         "return []",
         live(an_account_without_the_role),
     ),

@@ -28,9 +28,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=15, max_pool_connections=50
 )
 # Other accounts' limits are shared with whatever else runs there, so that it slows down when it is told to.
-_PLACE_CONFIG = Config(
-    retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=5, read_timeout=15, max_pool_connections=50
-)
+_PLACE_CONFIG = _CONFIG.merge(Config(retries={"mode": "adaptive", "max_attempts": 5}))
 # Sessions are no good in several threads at a time, and a new one would read all models of services anew.
 _MAKING_CLIENTS = threading.Lock()
 # By endpoint. They can be used by several threads at a time.

@@ -26,7 +26,6 @@ def read_job_definitions(session: PlaceSession) -> Findings:
             for page in pages
             for definition in page["jobDefinitions"]
             for image in sorted(set(_images(definition)))
-            if session.is_of_interest(image)
         )
     )
 

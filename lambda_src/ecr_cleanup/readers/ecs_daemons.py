@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -10,11 +10,10 @@ from ecr_cleanup.chunks import chunks
 from ecr_cleanup.errors import LiveUsageError
 from ecr_cleanup.inventory import Findings, Source, Usage
 from ecr_cleanup.readers.ecs_services import REVISIONS_PER_CALL, images_in_use
+from ecr_cleanup.readers.session import pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-
-    from mypy_boto3_ecs.type_defs import ListDaemonsRequestTypeDef, ListDaemonTaskDefinitionsRequestTypeDef
 
     from ecr_cleanup.readers.session import PlaceSession
 
@@ -31,7 +30,7 @@ def read_daemons(session: PlaceSession) -> Findings:
     if not session.cluster_arns or not hasattr(session.ecs, "list_daemons"):
         return Findings()
     usages = [*_of_daemons(session), *_of_task_definitions(session)]
-    return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)))
+    return Findings(tuple(usages))
 
 
 def _of_daemons(session: PlaceSession) -> Iterator[Usage]:
@@ -86,18 +85,10 @@ def _of_deployments(
 
 
 def _daemons(session: PlaceSession, cluster: str) -> Iterator[str]:
-    request: ListDaemonsRequestTypeDef = {"clusterArn": cluster, "maxResults": 100}
-    while True:
-        try:
-            answer = session.ecs.list_daemons(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _NO_DAEMONS:
-                return
-            raise
-        yield from (each["daemonArn"] for each in answer["daemonSummariesList"])
-        if not answer.get("nextToken"):
-            return
-        request["nextToken"] = answer["nextToken"]
+    for page in _where_there_are_daemons(
+        pages_of(session.ecs.list_daemons, "nextToken", clusterArn=cluster, maxResults=100)
+    ):
+        yield from (each["daemonArn"] for each in page["daemonSummariesList"])
 
 
 def _refuse_missing(arns: Collection[str], operation: str) -> None:
@@ -108,18 +99,17 @@ def _refuse_missing(arns: Collection[str], operation: str) -> None:
 
 def _of_task_definitions(session: PlaceSession) -> Iterator[Usage]:
     """What a daemon can be made of; it cannot be deregistered, only deleted."""
-    request: ListDaemonTaskDefinitionsRequestTypeDef = {"status": "ACTIVE", "maxResults": 100}
-    while True:
-        try:
-            answer = session.ecs.list_daemon_task_definitions(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _NO_DAEMONS:
-                return
+    pages = pages_of(session.ecs.list_daemon_task_definitions, "nextToken", status="ACTIVE", maxResults=100)
+    for arn in (each["arn"] for page in _where_there_are_daemons(pages) for each in page["daemonTaskDefinitions"]):
+        found = session.ecs.describe_daemon_task_definition(daemonTaskDefinition=arn)["daemonTaskDefinition"]
+        for container in found.get("containerDefinitions", ()):
+            yield Usage("daemon task definition", arn, session.place, container["image"], Source.LIVE)
+
+
+def _where_there_are_daemons(pages: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Pages of a list; none where there can be no daemons."""
+    try:
+        yield from pages
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _NO_DAEMONS:
             raise
-        for arn in (each["arn"] for each in answer["daemonTaskDefinitions"]):
-            found = session.ecs.describe_daemon_task_definition(daemonTaskDefinition=arn)["daemonTaskDefinition"]
-            for container in found.get("containerDefinitions", ()):
-                yield Usage("daemon task definition", arn, session.place, container["image"], Source.LIVE)
-        if not answer.get("nextToken"):
-            return
-        request["nextToken"] = answer["nextToken"]

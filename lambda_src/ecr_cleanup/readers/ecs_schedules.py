@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 from ecr_cleanup.inventory import Findings, Source, Usage
+from ecr_cleanup.readers.session import pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mypy_boto3_events.type_defs import ListEventBusesRequestTypeDef
     from mypy_boto3_scheduler.type_defs import ScheduleSummaryTypeDef
 
     from ecr_cleanup.readers.session import PlaceSession
@@ -32,7 +32,6 @@ def read_scheduled_tasks(session: PlaceSession) -> Findings:
         for kind, arn, definition in {*_rules(session), *_schedules(session)}
         if definition not in session.shown and ":" in definition.rpartition("/")[2]
         for image in session.images_of(definition) or ()
-        if session.is_of_interest(image)
     ]
     return Findings(tuple(sorted(usages, key=lambda usage: (usage.arn, usage.reference))))
 
@@ -63,13 +62,8 @@ def _rules(session: PlaceSession) -> Iterator[tuple[str, str, str]]:
 
 
 def _event_buses(session: PlaceSession) -> Iterator[str]:
-    request: ListEventBusesRequestTypeDef = {"Limit": 100}
-    while True:
-        answer = session.events.list_event_buses(**request)
-        yield from (bus["Name"] for bus in answer["EventBuses"])
-        if not answer.get("NextToken"):
-            return
-        request["NextToken"] = answer["NextToken"]
+    for page in pages_of(session.events.list_event_buses, "NextToken", Limit=100):
+        yield from (bus["Name"] for bus in page["EventBuses"])
 
 
 def _schedules(session: PlaceSession) -> Iterator[tuple[str, str, str]]:

@@ -68,8 +68,7 @@ def read_services_and_tasks(session: PlaceSession) -> Findings:
                 problems += _nobody_knows(session, kind, name, service["serviceArn"], through)
             usages += [_unresolved(kind, name, session, image, through) for image in images or ()]
     # Services first: they say more to whoever reads the first few.
-    usages += of_tasks
-    return Findings(tuple(usage for usage in usages if session.is_of_interest(usage.reference)), tuple(problems))
+    return Findings((*usages, *of_tasks), tuple(problems))
 
 
 def _revisions(

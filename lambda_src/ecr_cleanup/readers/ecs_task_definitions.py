@@ -35,6 +35,5 @@ def read_new_task_definitions(session: PlaceSession) -> Findings:
         Usage("task definition", arn, session.place, image, Source.LIVE)
         for arn in missing
         for image in session.images_of(arn) or ()
-        if session.is_of_interest(image)
     ]
     return Findings(tuple(usages), tuple(problems))

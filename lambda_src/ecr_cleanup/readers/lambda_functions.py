@@ -51,7 +51,6 @@ def read_functions(session: PlaceSession) -> Findings:
                 may_be_pinned="@" not in image,
             )
             for image in sorted(images)
-            if session.is_of_interest(image)
         ]
     return Findings(tuple(usages))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from botocore.exceptions import ClientError
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError
 from ecr_cleanup.errors import LiveUsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from botocore.client import BaseClient
     from mypy_boto3_batch import BatchClient
@@ -48,41 +49,37 @@ class PlaceSession:
     shown: Mapping[str, TaskDefinition]
     memory: Memory
     client_for: Callable[[str], BaseClient]
-    _clients: dict[str, BaseClient] = field(default_factory=dict)
-    _cluster_arns: tuple[str, ...] | None = None
     _described: dict[str, TaskDefinitionTypeDef | None] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def batch(self) -> BatchClient:
-        return cast("BatchClient", self._client("batch"))
+        return cast("BatchClient", self.client_for("batch"))
 
-    @property
+    @cached_property
     def config(self) -> ConfigServiceClient:
-        return cast("ConfigServiceClient", self._client("config"))
+        return cast("ConfigServiceClient", self.client_for("config"))
 
-    @property
+    @cached_property
     def ecs(self) -> ECSClient:
-        return cast("ECSClient", self._client("ecs"))
+        return cast("ECSClient", self.client_for("ecs"))
 
-    @property
+    @cached_property
     def events(self) -> EventBridgeClient:
-        return cast("EventBridgeClient", self._client("events"))
+        return cast("EventBridgeClient", self.client_for("events"))
 
-    @property
+    @cached_property
     def functions(self) -> LambdaClient:
-        return cast("LambdaClient", self._client("lambda"))
+        return cast("LambdaClient", self.client_for("lambda"))
 
-    @property
+    @cached_property
     def scheduler(self) -> EventBridgeSchedulerClient:
-        return cast("EventBridgeSchedulerClient", self._client("scheduler"))
+        return cast("EventBridgeSchedulerClient", self.client_for("scheduler"))
 
-    @property
+    @cached_property
     def cluster_arns(self) -> tuple[str, ...]:
         """The clusters of ECS. Where there are none, nothing of ECS runs or can be started."""
-        if self._cluster_arns is None:
-            pages = self.ecs.get_paginator("list_clusters").paginate(PaginationConfig={"PageSize": 100})
-            self._cluster_arns = tuple(arn for page in pages for arn in page["clusterArns"])
-        return self._cluster_arns
+        pages = self.ecs.get_paginator("list_clusters").paginate(PaginationConfig={"PageSize": 100})
+        return tuple(arn for page in pages for arn in page["clusterArns"])
 
     def images_of(self, task_definition: str) -> tuple[str, ...] | None:
         """The image strings of a task definition, whatever its status. None where there is none of this name."""
@@ -126,7 +123,12 @@ class PlaceSession:
                     f"{operation} says nothing of {failure.get('arn')}: {failure.get('reason') or 'no reason'}"
                 )
 
-    def _client(self, service: str) -> BaseClient:
-        if service not in self._clients:
-            self._clients[service] = self.client_for(service)
-        return self._clients[service]
+
+def pages_of(call: Callable[..., Mapping[str, Any]], token: str, **request: object) -> Iterator[Mapping[str, Any]]:
+    """All pages of a list for which botocore has no paginator; `token` is what both request and answer call theirs."""
+    while True:
+        page = call(**request)
+        yield page
+        if not page.get(token):
+            return
+        request[token] = page[token]
