@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint unit test test-end-to-end test-each-part test-live-usage test-others soak mutation clean
+.PHONY: help install demo lint unit test test-end-to-end test-others soak mutation clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,27 +33,23 @@ unit: $(STAMP) ## The fast tests only, with coverage
 	@$(RUN) -m pytest tests/unit tests/integration --numprocesses=2 --cov --cov-report=term
 
 test: lint ## Everything: lint, unit, integration, compliance and end to end (about a quarter of an hour)
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-end-to-end test-each-part test-live-usage test-others
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-end-to-end test-others
 
-# Processes of their own, since a local AWS owns the clock and moto of its process. They wait for Terraform and for
-# functions much of the time, so that there are more of them than cores.
+# Each in a process of its own, since a local AWS owns the clock and moto of its process. One after the other: with
+# several applies at once the provider waits too long for an answer, asks again, and finds that the thing exists.
 test-end-to-end: $(STAMP)
 	@echo "Tests, end to end:"
 	@$(RUN) -m pytest tests/end_to_end --ignore=tests/end_to_end/test_nothing_is_superfluous.py --ignore=tests/end_to_end/test_live_usage.py --durations=5
-
-test-each-part: $(STAMP)
 	@echo "Tests, each part taken away, end to end:"
 	@$(RUN) -m pytest tests/end_to_end/test_nothing_is_superfluous.py --durations=5
-
-test-live-usage: $(STAMP)
 	@echo "Tests, live usage end to end:"
 	@$(RUN) -m pytest tests/end_to_end/test_live_usage.py --durations=5
-	@echo "Tests, safety:"
-	@$(RUN) -m pytest tests/safety --durations=3
 
 test-others: $(STAMP)
 	@echo "Tests, all others:"
 	@$(RUN) -m pytest --ignore=tests/end_to_end --ignore=tests/safety --cov --cov-report=term --durations=10
+	@echo "Tests, safety:"
+	@$(RUN) -m pytest tests/safety --durations=3
 
 STEPS  ?= 100000
 INPUTS ?= 1000000
