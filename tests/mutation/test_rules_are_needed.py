@@ -982,39 +982,6 @@ CONDITIONS = [
     ),
     Mutant(
         ecs_services._revisions,
-        'for summary in service.get("currentServiceRevisions", ()):',
-        "for summary in ():",
-        live(living.a_service_revision),
-        rule="in_use",
-    ),
-    Mutant(
-        ecs_services._of_deployments,
-        'for source in deployment.get("sourceServiceRevisions", ()):',
-        "for source in ():",
-        live(living.the_source_of_a_deployment_in_progress),
-    ),
-    Mutant(
-        ecs_services._of_deployments,
-        'deployment.get("rollback", {}).get("serviceRevisionArn")',
-        "None",
-        live(living.what_a_failed_deployment_rolls_back_to),
-    ),
-    Mutant(
-        ecs_services._of_deployments,
-        'deployment.get("targetServiceRevision")',
-        "None",
-        live(living.the_target_of_a_deployment_that_has_just_begun),
-    ),
-    *(
-        Mutant(ecs_services._revisions, 'if "currentServiceDeployment" in service', "if False", live(scenario))
-        for scenario in (
-            living.the_source_of_a_deployment_in_progress,
-            living.what_a_failed_deployment_rolls_back_to,
-            living.the_target_of_a_deployment_that_has_just_begun,
-        )
-    ),
-    Mutant(
-        ecs_services._revisions,
         "revisions[arn] | known if",
         "revisions[arn] if",
         pinning(living.a_source_without_a_digest_that_has_no_tasks_any_more),
