@@ -152,6 +152,8 @@ class CheckRun:
                 self._ledger.record_last_use(image_id, at=now)
         elif decision.verdict is not Verdict.GONE and evidence.last_used_at is None:
             self._ledger.record_watch(image_id, at=now)
+        if decision.rule == "held_by_an_index":
+            self._ledger.record_part(image_id, at=now)
         return Answer(check, decision, evidence.image, evidence.users or (), self._ask_again(check, decision))
 
     def _remove(self, check: Check, evidence: Evidence, policy: Policy, decision: Decision) -> Answer:
@@ -230,6 +232,7 @@ class CheckRun:
         else:
             # Nobody else's image was touched yet.
             self._ledger.abandon_removal(removal.image_id)
+            self._ledger.record_part(removal.image_id, at=self._clock())
             reason = "an image index of the repository still contains it"
             return Answer(check, Decision(Verdict.KEEP, "held_by_an_index", reason), image)
         facts = {

@@ -6,11 +6,13 @@ EcrCleanupError
 │   ├── ImageReferenceError      an image reference that names an ECR host but is malformed
 │   ├── RepositoryTagError       a tag with which the owner of a repository steers
 │   ├── EventError               an event that is malformed or speaks for somebody else
-│   └── CheckError               a message in the check queue
+│   ├── CheckError               a message in the check queue
+│   └── SweepError               a message in the sweeps queue
 ├── ImagesUnknownError           nobody knows (yet) which images a task definition has; trying again may help
 ├── LedgerConflictError          the ledger changed while it was being read; trying again helps
 ├── ScheduleConflictError        a schedule kept changing while it was being put; trying again helps
 ├── DeletionRefusedError         the registry did not delete an image, for a reason of its own
+├── StalePlaceError              a listing cannot be gone on with where it was left; it begins anew
 ├── ManifestError                a manifest cannot be read, so nobody can say what belongs to the image
 ├── AggregatorError              the aggregator answered what cannot be understood
 ├── LiveUsageError               a workload account does not say what runs there
@@ -49,6 +51,10 @@ class CheckError(InputError):
     """A message in the check queue is not an image deletion check."""
 
 
+class SweepError(InputError):
+    """A message in the sweeps queue does not ask for a sweep."""
+
+
 class ImagesUnknownError(EcrCleanupError):
     """Neither the event, the ledger nor the aggregator knows the images of a task definition."""
 
@@ -63,6 +69,10 @@ class ScheduleConflictError(EcrCleanupError):
 
 class DeletionRefusedError(EcrCleanupError):
     """The registry did not delete an image and gave a reason that nobody expected."""
+
+
+class StalePlaceError(EcrCleanupError):
+    """The registry does not know the place in a listing any more at which it was left."""
 
 
 class ManifestError(EcrCleanupError):

@@ -141,16 +141,38 @@ class Finder:
         """Take note of what was written into the ledger."""
         self._records[image_id] = record
 
+    def take_records(self, image_ids: Iterable[ImageId]) -> None:
+        """Read what the ledger knows of these images, and forget what it knew of others."""
+        self._records = self._ledger.images(image_ids)
+
+    def look_up_users(self, images: Iterable[Image]) -> None:
+        """Look up the first users of many images in as few calls as possible."""
+        users = (usage for image in images for usage in self.inventory.users_of(image)[:_AT_A_TIME])
+        self._look_up(usage for usage in users if usage.kind == "task definition")
+
+    def users(self, image: Image) -> tuple[Usage, ...]:
+        """Who uses an image by the inventory, the accounts left aside."""
+        return self._users(image, asked=False)
+
     def first_look(self, check: Check) -> Evidence:
         """What is known before any rule has asked."""
         looked = self._looked[check.image_id.repository]
-        record = self._records[check.image_id]
         image = (looked.images or {}).get(check.image_id)
+        return self._evidence(check.image_id, image, looked.tags, check.attempt)
+
+    def look(self, image: Image, repository_tags: Mapping[str, str] | None) -> Evidence:
+        """The same for an image that was listed, and whose record was taken."""
+        return self._evidence(image.id, image, repository_tags, attempt=0)
+
+    def _evidence(
+        self, image_id: ImageId, image: Image | None, repository_tags: Mapping[str, str] | None, attempt: int
+    ) -> Evidence:
+        record = self._records[image_id]
         return Evidence(
-            image_id=check.image_id,
+            image_id=image_id,
             image=image,
-            repository_tags=looked.tags,
-            attempt=check.attempt,
+            repository_tags=repository_tags,
+            attempt=attempt,
             now=self._clock(),
             last_used_at=record.last_used_at,
             watched_since=record.watched_since,
@@ -504,12 +526,13 @@ def _pull_of_others(image: Image | None, record: ImageRecord) -> datetime | None
 
 def _push_times(listing: Iterable[Image]) -> list[datetime]:
     """When the images of a repository were pushed, in order. What may be part of an image, or is none, is left out."""
-    images = [image for image in listing if _is_surely_an_image(image)]
+    images = [image for image in listing if is_surely_an_image(image)]
     indexes = sorted(image.pushed_at for image in images if image.is_index)
     return sorted(image.pushed_at for image in images if image.is_index or not _is_followed(image.pushed_at, indexes))
 
 
-def _is_surely_an_image(image: Image) -> bool:
+def is_surely_an_image(image: Image) -> bool:
+    """Whether it counts as one of the newest: what may be part of an image, or is none, does not."""
     return (
         image.status is ImageStatus.ACTIVE
         and bool(image.tags)

@@ -33,6 +33,19 @@ class Repository:
     def __str__(self) -> str:
         return f"{self.registry_id}/{self.region}/{self.name}"
 
+    @classmethod
+    def parse(cls, text: str) -> Repository:
+        """The inverse of `str()`.
+
+        Raises:
+            ValueError: the text was not made by `str()` of a `Repository`.
+        """
+        registry_id, _, rest = text.partition("/")
+        region, _, name = rest.partition("/")
+        if not (ACCOUNT_ID.fullmatch(registry_id) and REGION.fullmatch(region) and REPOSITORY_NAME.fullmatch(name)):
+            raise ValueError(f"{text!r} is not of the form 123456789012/eu-central-1/repository")
+        return cls(registry_id, region, name)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ImageId:
@@ -51,18 +64,14 @@ class ImageId:
         Raises:
             ValueError: the text was not made by `str()` of an `ImageId`.
         """
-        place, at, digest = text.partition("@")
-        registry_id, _, rest = place.partition("/")
-        region, _, name = rest.partition("/")
-        if not (
-            at
-            and ACCOUNT_ID.fullmatch(registry_id)
-            and REGION.fullmatch(region)
-            and REPOSITORY_NAME.fullmatch(name)
-            and DIGEST.fullmatch(digest)
-        ):
+        place, _, digest = text.partition("@")
+        try:
+            repository = Repository.parse(place)
+        except ValueError:
+            repository = None
+        if repository is None or not DIGEST.fullmatch(digest):
             raise ValueError(f"{text!r} is not of the form 123456789012/eu-central-1/repository@sha256:<64 hex>")
-        return cls(Repository(registry_id, region, name), digest)
+        return cls(repository, digest)
 
 
 class ImageStatus(Enum):

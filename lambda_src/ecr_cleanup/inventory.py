@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
+from heapq import nlargest
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ecr_cleanup.consumers import CONSUMER_TYPES, TASK_DEFINITION
@@ -277,6 +279,26 @@ def usages_of_task_definition(definition: TaskDefinition) -> list[Usage]:
         Usage("task definition", definition.arn, definition.place, image, Source.AGGREGATOR)
         for image in definition.images
     ]
+
+
+def newest_revisions(definitions: Iterable[TaskDefinition], count: int | None) -> list[TaskDefinition]:
+    """Those that count as use of themselves: of each family in each place the newest, or all for None.
+
+    An ARN that does not end in a number is none that can be put in order, and counts.
+    """
+    if count is None:
+        return list(definitions)
+    counted: list[TaskDefinition] = []
+    families: defaultdict[str, list[tuple[int, TaskDefinition]]] = defaultdict(list)
+    for definition in definitions:
+        family, _, revision = definition.arn.rpartition(":")
+        if revision.isascii() and revision.isdecimal():
+            families[family].append((int(revision), definition))
+        else:
+            counted.append(definition)
+    for revisions in families.values():
+        counted += [definition for _, definition in nlargest(count, revisions, key=itemgetter(0))]
+    return counted
 
 
 def usages_of_registration(registration: Registration) -> list[Usage]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from ecr_cleanup.decision import Verdict
 from ecr_cleanup.image import ImageStatus
+from ecr_cleanup.report import total
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from ecr_cleanup.aws.sweep_ledger import SweepPlace
     from ecr_cleanup.checking import Answer
     from ecr_cleanup.events import PushEvent, TaskDefinitionEvent
+    from ecr_cleanup.image import Repository
     from ecr_cleanup.inventory import TrustProblem
+    from ecr_cleanup.report import Totals
     from ecr_cleanup.scheduling import Outcome
 
 _METRICS = {Action.DELETE: "ImagesRemoved", Action.ARCHIVE: "ImagesArchived"}
@@ -28,8 +32,10 @@ _VERDICT_METRICS = {
     Verdict.GONE: "ImagesGone",
 }
 
+_NAMESPACE = "EcrCleanup"
+
 logger = Logger()
-metrics = Metrics(namespace="EcrCleanup")
+metrics = Metrics(namespace=_NAMESPACE)
 tracer = Tracer()
 
 
@@ -149,6 +155,63 @@ def report_answer(answer: Answer) -> None:
             "next_check_at": _iso(answer.next_check_at),
         },
     )
+
+
+def report_sweep(
+    place: SweepPlace, repositories: Mapping[Repository, Totals], published: Sequence[str], *, per_repository: bool
+) -> None:
+    """One line for a sweep that is finished, and one for each of its repositories; what it counted, as metrics."""
+    everything = total(repositories.values())
+    count("RepositoriesSwept", len(repositories))
+    count("RepositoriesFailed", len(place.failures))
+    count("ChecksScheduled", place.checks)
+    _stored(everything, {})
+    for rule, kept in everything.kept.items():
+        _gauges({"SweptImagesKept": (MetricUnit.Count, kept.images)}, {"rule": rule})
+    for repository, totals in repositories.items():
+        names = {"registry_region": repository.region, "repository": repository.name}
+        logger.info(
+            "repository swept",
+            extra={**names, **totals.figures(), "kept_by_rule": totals.kept_by_rule()},
+        )
+        if per_repository:
+            _stored(totals, names)
+    for failure in place.failures:
+        logger.error("repository not swept", extra={"reason": failure})
+    logger.info(
+        "sweep finished",
+        extra={
+            "sweep": place.sweep,
+            "runs": place.runs,
+            "repositories": len(repositories),
+            "checks": place.checks,
+            **everything.figures(),
+            "kept_by_rule": everything.kept_by_rule(),
+            "reports": list(published),
+        },
+    )
+
+
+def _stored(totals: Totals, dimensions: Mapping[str, str]) -> None:
+    _gauges(
+        {
+            "ImagesStored": (MetricUnit.Count, totals.all.images),
+            "BytesStored": (MetricUnit.Bytes, totals.all.bytes),
+            "ImagesReclaimable": (MetricUnit.Count, totals.reclaimable.images),
+            "BytesReclaimable": (MetricUnit.Bytes, totals.reclaimable.bytes),
+        },
+        dimensions,
+    )
+
+
+def _gauges(values: Mapping[str, tuple[MetricUnit, int]], dimensions: Mapping[str, str]) -> None:
+    """Write metrics under dimensions of their own."""
+    own = EphemeralMetrics(namespace=_NAMESPACE)
+    for name, value in dimensions.items():
+        own.add_dimension(name, value)
+    for name, (unit, number) in values.items():
+        own.add_metric(name, unit, number)
+    own.flush_metrics()
 
 
 def _iso(time: datetime | None) -> str | None:

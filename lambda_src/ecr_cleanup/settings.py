@@ -21,6 +21,9 @@ _NAME = re.compile(r"[0-9A-Za-z._/-]{1,256}")
 _ROLE_NAME = re.compile(r"[0-9A-Za-z+=,.@_-]{1,48}")
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 _EXTERNAL_ID = re.compile(r"[0-9A-Za-z+=,.@:/_-]{2,1224}")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"[0-9A-Za-z!_.*'()/-]{1,500}")
 _RESOURCE_TYPE = re.compile(r"[A-Za-z0-9]+::[A-Za-z0-9]+::[A-Za-z0-9]+")
 # Tags as ECR allows them, and its wildcard:
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
@@ -141,7 +144,7 @@ class CheckSettings(Settings):
     """What `run_checks` needs to know on top.
 
     `workload_account_ids` is None where every active account of the organisation is expected, and `reader_role` where
-    nobody asks the accounts what runs.
+    nobody asks the accounts what runs. Of each family, only the `newest_revisions` count as use; None means all.
     """
 
     action: Action
@@ -156,6 +159,7 @@ class CheckSettings(Settings):
     removals_per_day: int
     archive_period: timedelta
     reader_role: ReaderRole | None = None
+    newest_revisions: int | None = None
 
     def is_exempt(self, place: Place, arn: str | None = None) -> bool:
         """Whether the account, this region of it or this one resource was exempted from having to be known."""
@@ -175,6 +179,12 @@ class CheckSettings(Settings):
         if missing := set(ECS_TYPES) - set(types):
             raise SettingsError(f"environment variable RESOURCE_TYPES lacks {', '.join(sorted(missing))}")
         pulled_within = env.optional_number("PULLED_WITHIN_HOURS", 0, 8760)
+        reader_role, newest_revisions = _reader_role(env), env.optional_number("NEWEST_REVISIONS", 1, 1000)
+        if newest_revisions and not reader_role:
+            raise SettingsError(
+                "environment variable NEWEST_REVISIONS needs READER_ROLE_NAME: only the accounts themselves know which "
+                "older revisions run, or are started by schedules"
+            )
         return {
             **super()._arguments(env),
             "action": Action(env.choice("ACTION", tuple(action.value for action in Action))),
@@ -198,7 +208,36 @@ class CheckSettings(Settings):
             ),
             "removals_per_day": env.number("REMOVALS_PER_DAY", 1, 100_000),
             "archive_period": timedelta(days=env.number("ARCHIVE_DAYS", 1, 3650)),
-            "reader_role": _reader_role(env),
+            "reader_role": reader_role,
+            "newest_revisions": newest_revisions,
+        }
+
+
+@dataclass(frozen=True)
+class SweepSettings(CheckSettings):
+    """What `sweep` needs to know on top. `report_bucket` is None where nobody wants reports."""
+
+    sweep_queue_arn: str = ""
+    report_bucket: str | None = None
+    report_prefix: str = ""
+    repository_metrics: bool = True
+
+    @classmethod
+    def _arguments(cls, env: _Environment) -> dict[str, Any]:
+        bucket = (
+            env.matching("REPORT_BUCKET", _BUCKET, "the name of an S3 bucket") if env.given("REPORT_BUCKET") else None
+        )
+        prefix = (
+            env.matching("REPORT_PREFIX", _PREFIX, "a prefix such as ecr-cleanup/")
+            if env.given("REPORT_PREFIX")
+            else ""
+        )
+        return {
+            **super()._arguments(env),
+            "sweep_queue_arn": env.matching("SWEEP_QUEUE_ARN", _ARN, "the ARN of an SQS queue"),
+            "report_bucket": bucket,
+            "report_prefix": prefix,
+            "repository_metrics": env.choice("REPOSITORY_METRICS", ("true", "false")) == "true",
         }
 
 

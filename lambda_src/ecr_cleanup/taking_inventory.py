@@ -27,6 +27,7 @@ from ecr_cleanup.inventory import (
     incompleteness_problems,
     lag_problems,
     nameless_problems,
+    newest_revisions,
     overdue,
     recorder_problems,
     source_problems,
@@ -189,7 +190,8 @@ class InventoryTaker:
         One that is not ACTIVE is still used by them. The ledger knows what its tags meant at its time, the aggregator
         its strings, so both are asked.
         """
-        usages = [usage for each in shown.definitions.values() for usage in usages_of_task_definition(each)]
+        counted = newest_revisions(shown.definitions.values(), self.settings.newest_revisions)
+        usages = [usage for each in counted for usage in usages_of_task_definition(each)]
         pointed_to = {each.task_definition for each in shown.consumers if each.task_definition}
         others = pointed_to - shown.definitions.keys()
         recorded = self.ledger.task_definitions(others) if others else {}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_organizations import OrganizationsClient
+    from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sts import STSClient
 
@@ -58,6 +60,10 @@ def events_client() -> EventBridgeClient:
 
 def organizations_client() -> OrganizationsClient:
     return boto3.client("organizations", config=_CONFIG)
+
+
+def s3_client() -> S3Client:
+    return boto3.client("s3", config=_CONFIG)
 
 
 def scheduler_client() -> EventBridgeSchedulerClient:
@@ -102,3 +108,7 @@ def ecr_clients() -> Callable[[str], ECRClient]:
         return boto3.client("ecr", region_name=region, config=_CONFIG)
 
     return client
+
+
+def tagging_client(region: str) -> ResourceGroupsTaggingAPIClient:
+    return boto3.client("resourcegroupstaggingapi", region_name=region, config=_CONFIG)

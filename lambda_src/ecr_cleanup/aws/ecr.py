@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC
 from enum import Enum
 from functools import cache
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from botocore.session import Session
 
 from ecr_cleanup.chunks import chunks
-from ecr_cleanup.errors import DeletionRefusedError, ManifestError
+from ecr_cleanup.errors import DeletionRefusedError, ManifestError, StalePlaceError
 from ecr_cleanup.image import Image, ImageId, ImageStatus, Repository
 from ecr_cleanup.manifest import MANIFEST_TYPES, Manifest, parse_manifest
 from ecr_cleanup.settings import Action
@@ -50,6 +51,14 @@ _NEEDED = {
     Action.DELETE: ("ListImageReferrers",),
     Action.ARCHIVE: ("ListImageReferrers", "UpdateImageStorageClass"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the images of a repository, whatever their status. The next ones follow after `next_token`, if any do."""
+
+    images: list[Image]
+    next_token: str | None
 
 
 class Deletion(Enum):
@@ -118,19 +127,33 @@ class Registry:
 
     def listing(self, repository: Repository) -> list[Image]:
         """All images of a repository, whatever their status. None if there is no such repository."""
+        return [image for page in self.pages(repository) for image in page.images]
+
+    def pages(self, repository: Repository, token: str | None = None) -> Iterator[Page]:
+        """The images of a repository page by page, from where `token` says on.
+
+        Raises:
+            StalePlaceError: the registry does not know the token any more.
+        """
         client = self._client_for(repository.region)
         request = _request(client, repository)
         request["maxResults"] = _IMAGES_PER_PAGE
-        found: list[Image] = []
+        first = token
         while True:
+            if token:
+                request["nextToken"] = token
             try:
                 answer = client.describe_images(**request)
             except client.exceptions.RepositoryNotFoundException:
-                return []
-            found += [_image(repository, detail) for detail in answer["imageDetails"]]
-            if not (token := answer.get("nextToken")):
-                return found
-            request["nextToken"] = token
+                return
+            except client.exceptions.InvalidParameterException as error:
+                if token is None or token != first:
+                    raise
+                raise StalePlaceError(f"the listing of {repository} cannot be gone on with: {error}") from error
+            token = answer.get("nextToken")
+            yield Page([_image(repository, detail) for detail in answer["imageDetails"]], token)
+            if not token:
+                return
 
     def manifests(self, image_ids: Iterable[ImageId]) -> dict[ImageId, Manifest]:
         """What the manifests of the images say, without those that are gone, or archived. Counts as a pull of each.

@@ -4,7 +4,7 @@
     TASK_DEFINITION#<arn>        STATE    registered_at, deregistered_at, complete_at, references, images
     AWAITING                     <arn>    registrations that the aggregator has not been seen to show yet
     IMAGE#<image id>             STATE    last_used_at, watched_since, used_by, held, archived_at,
-                                          manifest, manifest_read_at, and of a removal:
+                                          held_by_index_at, manifest, manifest_read_at, and of a removal:
                                           removal_started_at, removed_at, removal
     TAG#<repository>:<tag>       STATE    pushes: "<time>|<digest>"
     REMOVALS#<hour>              STATE    removals: how many
@@ -65,15 +65,16 @@ class ImageRecord:
     """What the ledger knows about an image.
 
     `watched_since` is when an image without a known use was first found unused, and `used_by` has the ARNs of task
-    definitions that used it. `held` says that it was seen in use by something whose end no event tells. Our own
-    reading of the manifest at `manifest_read_at` is one of the pulls that ECR records. `removal` is what others are
-    told of a removal, as JSON.
+    definitions that used it. `held` says that it was seen in use by something whose end no event tells, and
+    `held_by_index_at` when it was last found to be part of an index. Our own reading of the manifest at
+    `manifest_read_at` is one of the pulls that ECR records. `removal` is what others are told of a removal, as JSON.
     """
 
     last_used_at: datetime | None = None
     watched_since: datetime | None = None
     used_by: frozenset[str] = frozenset()
     held: bool = False
+    held_by_index_at: datetime | None = None
     archived_at: datetime | None = None
     manifest: Manifest | None = None
     manifest_read_at: datetime | None = None
@@ -253,6 +254,17 @@ class Ledger:
                 "SET watched_since = :at, expires_at = if_not_exists(expires_at, :expiry)",
                 {"at": at, "expiry": _expiry(at, _IMAGE_RECORD_LIFETIME)},
                 "attribute_not_exists(watched_since)",
+            )
+        )
+
+    def record_part(self, image_id: ImageId, *, at: datetime) -> None:
+        """An image was found to be part of an index that lives; the last time counts."""
+        self._table.update(
+            Update(
+                _image(image_id),
+                "SET held_by_index_at = :at, expires_at = if_not_exists(expires_at, :expiry)",
+                {"at": at, "expiry": _expiry(at, _IMAGE_RECORD_LIFETIME)},
+                "attribute_not_exists(held_by_index_at) OR held_by_index_at < :at",
             )
         )
 
@@ -481,6 +493,7 @@ def _image_record(item: Item) -> ImageRecord:
         watched_since=time(item, "watched_since"),
         used_by=texts(item, "used_by"),
         held="held" in item,
+        held_by_index_at=time(item, "held_by_index_at"),
         archived_at=time(item, "archived_at"),
         manifest=Manifest.from_json(manifest) if manifest else None,
         manifest_read_at=time(item, "manifest_read_at"),

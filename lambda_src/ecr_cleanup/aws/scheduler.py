@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 _MARGIN = timedelta(minutes=2)
 _ATTEMPTS = 3
 _FORMAT = "at(%Y-%m-%dT%H:%M:%S)"
+CONTINUED_SWEEP = "sweep-continued"
+"""How the names of the schedules begin that go on with a sweep."""
 
 
 class CheckSchedules:
@@ -59,6 +63,27 @@ class CheckSchedules:
                     return due
         raise ScheduleConflictError(f"the schedule {name} of {check.image_id} kept changing")
 
+    def put_if_none(self, check: Check, due: datetime) -> bool:
+        """See to it that the image is checked at `due`, unless a check of it is pending: False then."""
+        return self._create(check, _whole_second(due))
+
+    def continue_sweep(self, sweep: str, run: int, queue_arn: str, *, now: datetime) -> datetime:
+        """See to it that another run goes on with the sweep soon, after the given one, and return when.
+
+        Not by a message of its own: AWS Lambda ends what looks like a loop of messages after 16 rounds.
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+        """
+        due = _whole_second(now + _MARGIN)
+        message = json.dumps({"version": 1, "sweep": sweep})
+        name = f"{CONTINUED_SWEEP}-{re.sub('[^0-9]', '', sweep)}-{run}"
+        try:
+            self._client.create_schedule(
+                **self._one_time(name, f"Goes on with the sweep of {sweep}", due, queue_arn, message)
+            )
+        except self._client.exceptions.ConflictException:
+            return due
+        return due
+
     def _create(self, check: Check, due: datetime) -> bool:
         try:
             self._client.create_schedule(**self._definition(check, due))
@@ -88,20 +113,25 @@ class CheckSchedules:
         return datetime.strptime(schedule["ScheduleExpression"], _FORMAT).replace(tzinfo=UTC)
 
     def _definition(self, check: Check, due: datetime) -> dict[str, Any]:
+        description = f"Image deletion check of {check.image_id}"
+        return self._one_time(check.schedule_name, description, due, self._settings.check_queue_arn, check.to_json())
+
+    def _one_time(self, name: str, description: str, due: datetime, queue_arn: str, message: str) -> dict[str, Any]:
+        """A schedule that sends a message to a queue once, and is then removed."""
         settings = self._settings
         return {
             "GroupName": settings.schedule_group_name,
-            "Name": check.schedule_name,
-            "Description": f"Image deletion check of {check.image_id}"[:512],
+            "Name": name,
+            "Description": description[:512],
             "ScheduleExpression": f"{due.astimezone(UTC):{_FORMAT}}",
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "ActionAfterCompletion": "DELETE",
             "State": "ENABLED",
             "Target": {
-                "Arn": settings.check_queue_arn,
+                "Arn": queue_arn,
                 "RoleArn": settings.schedule_role_arn,
-                "Input": check.to_json(),
+                "Input": message,
                 "DeadLetterConfig": {"Arn": settings.schedule_dead_letter_queue_arn},
                 "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
             },

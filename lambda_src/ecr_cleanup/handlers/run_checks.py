@@ -10,20 +10,14 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from ecr_cleanup.aws import AWS_ERRORS, clients
-from ecr_cleanup.aws.config import Aggregator
-from ecr_cleanup.aws.ecr import Registry
 from ecr_cleanup.aws.event_bus import EventBus
-from ecr_cleanup.aws.ledger import Ledger
-from ecr_cleanup.aws.organizations import active_account_ids
-from ecr_cleanup.aws.scheduler import CheckSchedules
 from ecr_cleanup.check import Check
 from ecr_cleanup.checking import CheckRun
 from ecr_cleanup.errors import CheckError
+from ecr_cleanup.handlers.adapters import Adapters
 from ecr_cleanup.handlers.records import careful
-from ecr_cleanup.live_usage import LiveUsage
 from ecr_cleanup.observability import count, logger, metrics, report_answer, report_problems, tracer
 from ecr_cleanup.settings import Action, CheckSettings
-from ecr_cleanup.taking_inventory import InventoryTaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +25,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from ecr_cleanup.aws.ecr import Registry
 
 
 @cache
@@ -41,30 +37,17 @@ def _settings() -> CheckSettings:
 @cache
 def _adapters() -> dict[str, Any]:
     settings = _settings()
-    ledger = Ledger(clients.dynamodb_client(), settings.ledger_table_name)
-    registry = Registry(clients.ecr_clients(), settings.partition)
+    adapters = Adapters.of(settings)
     if settings.action is not Action.REPORT:
-        _exclude_own_pulls(settings, registry)
+        _exclude_own_pulls(settings, adapters.registry)
     return {
-        "registry": registry,
-        "ledger": ledger,
-        "inventory_taker": InventoryTaker(
-            settings,
-            Aggregator(clients.config_client(), settings.aggregator_name),
-            ledger,
-            registry,
-            lambda: active_account_ids(clients.organizations_client()),
-        ),
-        "schedules": CheckSchedules(clients.scheduler_client(), settings),
+        "registry": adapters.registry,
+        "ledger": adapters.ledger,
+        "inventory_taker": adapters.inventory_taker,
+        "schedules": adapters.schedules,
         "event_bus": EventBus(clients.events_client(), settings.event_bus_name),
-        "live_usage": _live_usage(settings, ledger),
+        "live_usage": adapters.live_usage,
     }
-
-
-def _live_usage(settings: CheckSettings, ledger: Ledger) -> LiveUsage | None:
-    if settings.reader_role is None:
-        return None
-    return LiveUsage(settings, settings.reader_role, clients.sts_client(), clients.place_client, ledger)
 
 
 def _exclude_own_pulls(settings: CheckSettings, registry: Registry) -> None:

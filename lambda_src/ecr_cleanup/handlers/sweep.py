@@ -1,0 +1,189 @@
+"""The function that looks at all opted-in repositories, and makes a check of each image that looks unused."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from boto3.exceptions import Boto3Error
+
+from ecr_cleanup.aws import AWS_ERRORS, clients
+from ecr_cleanup.aws.report_bucket import ReportBucket
+from ecr_cleanup.aws.sweep_ledger import SweepLedger
+from ecr_cleanup.aws.tagging import opted_in_repositories
+from ecr_cleanup.errors import LedgerConflictError, SweepError
+from ecr_cleanup.evidence import Finder
+from ecr_cleanup.handlers.adapters import Adapters
+from ecr_cleanup.handlers.records import careful
+from ecr_cleanup.observability import logger, metrics, report_problems, report_sweep, tracer
+from ecr_cleanup.report import report_head
+from ecr_cleanup.settings import SweepSettings
+from ecr_cleanup.survey import Survey
+from ecr_cleanup.sweep_report import SweepReport
+from ecr_cleanup.sweeping import SweepRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from ecr_cleanup.image import Repository
+    from ecr_cleanup.report import Totals
+    from ecr_cleanup.sweeping import SweepOutcome
+
+_VERSION = 1
+# The ledger has room for 400 KB an item.
+_PROBLEMS_KEPT = 100
+_START = "start"
+
+
+@cache
+def _settings() -> SweepSettings:
+    return SweepSettings.from_environment(os.environ)
+
+
+@cache
+def _adapters() -> Adapters:
+    return Adapters.of(_settings())
+
+
+@cache
+def _sweeps() -> SweepLedger:
+    return SweepLedger(clients.dynamodb_client(), _settings().ledger_table_name)
+
+
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Take a message that asks for a sweep: `{"version": 1, "sweep": "start"}`, or the name of one to go on with.
+
+    Returns:
+        The messages that failed (`batchItemFailures`), which the queue then delivers again, and in the end moves to
+        the dead-letter queue.
+    """
+
+    def time_left() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+    def sweep(record: SQSRecord) -> None:
+        name = sweep_to_go_on_with(record.body)
+        _Sweep(time_left).run(name)
+
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event=event, record_handler=careful(sweep), processor=processor, context=context)
+
+
+def sweep_to_go_on_with(body: str) -> str | None:
+    """The name of the sweep that a message asks to go on with; None where it asks for one to be started.
+
+    Raises:
+        SweepError: the message asks for no sweep.
+    """
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        message = None
+    name = message.get("sweep") if isinstance(message, dict) and message.get("version") == _VERSION else None
+    if not isinstance(name, str) or not name:
+        raise SweepError(
+            f'the message does not ask for a sweep, as {{"version": {_VERSION}, "sweep": "{_START}"}} does'
+        )
+    return None if name == _START else name
+
+
+class _Sweep:
+    """One message's run."""
+
+    def __init__(self, time_left: Callable[[], timedelta]) -> None:
+        settings, adapters = _settings(), _adapters()
+        self._finder = Finder(
+            settings,
+            registry=adapters.registry,
+            ledger=adapters.ledger,
+            inventory_taker=adapters.inventory_taker,
+            live_usage=adapters.live_usage,
+            clock=_now,
+            time_left=time_left,
+        )
+        self._report = None
+        if settings.report_bucket:
+            bucket = ReportBucket(clients.s3_client(), settings.report_bucket, settings.report_prefix)
+            self._report = SweepReport(bucket)
+        self._run = SweepRun(
+            settings,
+            registry=adapters.registry,
+            repositories=opted_in_repositories(clients.tagging_client, settings),
+            survey=Survey(settings, self._finder, clock=_now, asks_accounts=adapters.live_usage is not None),
+            ledger=adapters.ledger,
+            sweeps=_sweeps(),
+            schedules=adapters.schedules,
+            report=self._report,
+            clock=_now,
+            time_left=time_left,
+        )
+
+    def run(self, sweep: str | None) -> None:
+        """Sweep as far as the time goes, and see to it that the rest follows."""
+        try:
+            outcome = self._run.run(sweep)
+        except LedgerConflictError as error:
+            # Whoever is at it goes on to the end, or its message comes back.
+            logger.info("sweep left to another", extra={"reason": str(error)})
+            return
+        if outcome is None:
+            logger.info("sweep already finished", extra={"sweep": sweep})
+            return
+        report_problems(self._finder.problems_if_read)
+        if outcome.repositories is None:
+            self._go_on_later(outcome)
+        else:
+            self._finish(outcome, outcome.repositories)
+
+    def _go_on_later(self, outcome: SweepOutcome) -> None:
+        place, settings = outcome.place, _settings()
+        due = _adapters().schedules.continue_sweep(place.sweep, place.runs, settings.sweep_queue_arn, now=_now())
+        self._run.leave()
+        at = place.repository or place.done
+        logger.info(
+            "sweep goes on later",
+            extra={"sweep": place.sweep, "runs": place.runs, "repository": str(at), "goes_on_at": due.isoformat()},
+        )
+
+    def _finish(self, outcome: SweepOutcome, repositories: Mapping[Repository, Totals]) -> None:
+        place, settings = outcome.place, _settings()
+        head = report_head(
+            settings,
+            installation=logger.service,
+            generated_at=_now(),
+            problems=self._finder.problems_if_read,
+            asked_what_runs=settings.reader_role is not None,
+            repositories=repositories,
+        )
+        published: list[str] = []
+        if self._report:
+            try:
+                published = self._report.publish(head, place)
+            except (*AWS_ERRORS, Boto3Error) as error:
+                logger.exception("report not published", extra={"reason": str(error)})
+        report_sweep(place, repositories, published, per_repository=settings.repository_metrics)
+        self._run.finish(
+            {
+                **head,
+                "sweep": place.sweep,
+                "repositories": len(repositories),
+                "problems": head["problems"][:_PROBLEMS_KEPT],
+                "checks": place.checks,
+                "failures": place.failures[:_PROBLEMS_KEPT],
+            }
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
