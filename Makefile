@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint unit test test-end-to-end test-others soak mutation clean
+.PHONY: help install demo lint unit test test-all test-slow test-end-to-end test-others soak mutation clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,17 +39,23 @@ test: lint ## Everything: lint, unit, integration, compliance and end to end (ab
 # several applies at once the provider waits too long for an answer, asks again, and finds that the thing exists.
 test-end-to-end: $(STAMP)
 	@echo "Tests, end to end:"
-	@$(RUN) -m pytest tests/end_to_end --ignore=tests/end_to_end/test_nothing_is_superfluous.py --ignore=tests/end_to_end/test_live_usage.py --durations=5
-	@echo "Tests, each part taken away, end to end:"
-	@$(RUN) -m pytest tests/end_to_end/test_nothing_is_superfluous.py --durations=5
+	@$(RUN) -m pytest tests/end_to_end -m "not slow" --ignore=tests/end_to_end/test_live_usage.py --durations=5
 	@echo "Tests, live usage end to end:"
-	@$(RUN) -m pytest tests/end_to_end/test_live_usage.py --durations=5
+	@$(RUN) -m pytest tests/end_to_end/test_live_usage.py -m "not slow" --durations=5
 
 test-others: $(STAMP)
 	@echo "Tests, all others:"
-	@$(RUN) -m pytest --ignore=tests/end_to_end --ignore=tests/safety --cov --cov-report=term --durations=10
+	@$(RUN) -m pytest -m "not slow and not timed" --ignore=tests/end_to_end --ignore=tests/safety --cov --cov-report=term --durations=10
+	@echo "Tests, how long things take:"
+	@$(RUN) -m pytest -m timed --ignore=tests/end_to_end --ignore=tests/safety --durations=3
 	@echo "Tests, safety:"
 	@$(RUN) -m pytest tests/safety --durations=3
+
+test-all: test test-slow ## Everything, and each permission taken away one by one (some ten minutes more)
+
+test-slow: $(STAMP)
+	@echo "Tests, slow ones:"
+	@$(RUN) -m pytest tests/end_to_end -m slow --durations=5
 
 STEPS  ?= 100000
 INPUTS ?= 1000000

@@ -34,4 +34,14 @@ ENVIRONMENT = {
     "ARCHIVE_DAYS": "90",
     "READER_ROLE_NAME": "",
     "READER_EXTERNAL_ID": "",
+    "NEWEST_REVISIONS": "",
+}
+
+SWEEP_ENVIRONMENT = {
+    **ENVIRONMENT,
+    "SWEEP_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111111111111:ecr-cleanup-sweeps",
+    "FUNCTION_ROLE_ARN": "arn:aws:iam::111111111111:role/ecr-cleanup-sweep",
+    "REPORT_BUCKET": "",
+    "REPORT_PREFIX": "",
+    "REPOSITORY_METRICS": "true",
 }

@@ -94,9 +94,9 @@ class Survey:
 
     def _with_record(self, evidence: Evidence, image: Image, policy: Policy) -> Evidence:
         known = self._finder.look(image, evidence.repository_tags)
-        # That it was not watched yet is what a check is made for.
-        since = known.watched_since or evidence.now - policy.grace_period
-        return replace(known, watched_since=since, users=evidence.users, problems=evidence.problems)
+        # That it was not watched for long enough yet is what a check is made for.
+        watched_since = evidence.now - policy.grace_period
+        return replace(known, watched_since=watched_since, users=evidence.users, problems=evidence.problems)
 
     def _judge(self, evidence: Evidence, policy: Policy, newer_images: Callable[[Image], int]) -> Judged:
         image = evidence.image

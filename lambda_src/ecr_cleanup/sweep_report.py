@@ -18,6 +18,7 @@ from ecr_cleanup.report_page import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import IO
 
     from _typeshed import WriteableBuffer
 
@@ -37,22 +38,26 @@ class SweepReport:
 
     def __init__(self, bucket: ReportBucket) -> None:
         self._bucket = bucket
-        self._begin_part()
+        self._part: IO[bytes] | None = None
+        self._rows: gzip.GzipFile | None = None
 
     def add(self, judged: Judged) -> None:
         """Take one image in."""
+        if self._rows is None:
+            # It lives until the part is saved, which is when it is closed.
+            self._part = tempfile.TemporaryFile()  # noqa: SIM115
+            self._rows = gzip.GzipFile(fileobj=self._part, mode="wb", compresslevel=1)
         self._rows.write(json.dumps(image_row(judged)).encode() + b"\n")
-        self._count += 1
 
     def save_part(self, number: int) -> bool:
         """Put what was added since into the bucket; False where that is nothing."""
-        if not self._count:
+        if self._part is None or self._rows is None:
             return False
         self._rows.close()
-        self._file.seek(0)
-        self._bucket.put_part(number, self._file)
-        self._file.close()
-        self._begin_part()
+        with self._part as part:
+            part.seek(0)
+            self._bucket.put_part(number, part)
+        self._part = self._rows = None
         return True
 
     def publish(self, head: Mapping[str, Any], place: SweepPlace) -> list[str]:
@@ -67,12 +72,6 @@ class SweepReport:
         document = json.dumps({**head, "images_left_out": left_out, "images": [json.loads(row) for row in largest]})
         page = fill(self._bucket.page(), document).encode()
         return [as_json, self._bucket.put("report.html", io.BytesIO(page), "text/html; charset=utf-8")]
-
-    def _begin_part(self) -> None:
-        # It lives until the part is saved, which is when it is closed.
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._rows = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=1)
-        self._count = 0
 
     def _all_rows(self, head: Mapping[str, Any], place: SweepPlace) -> Iterator[bytes]:
         """Every image once, as JSON."""

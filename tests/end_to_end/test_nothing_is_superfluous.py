@@ -291,6 +291,7 @@ def test_the_main_job_uses_every_permission_and_needs_no_other(installation: Ins
         assert granted - used(watched, account, role) == set()
 
 
+@pytest.mark.slow
 def test_no_permission_can_be_taken_away(applied: Installation) -> None:
     for account, role in ROLES:
         document = policy_of(applied, account, role)

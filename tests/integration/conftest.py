@@ -17,6 +17,7 @@ from fakes import REGION, SHARED, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
 from local_aws import ecr as strict_ecr
 from local_aws.patches import Patches
+from local_aws.tagging import show_repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,7 @@ def ecr(aws: None, clock: FakeClock) -> Iterator[Pushed]:
     patches.set(strict_ecr, "datetime", SimpleNamespace(now=lambda _: clock()))
     for owner, name, replacement in strict_ecr.patches():
         patches.set(owner, name, replacement)
+    show_repositories(patches)
     client = boto3.client("ecr")
     yield Pushed(client, Registry(lambda _: client, "aws"))
     patches.undo()

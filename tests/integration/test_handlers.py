@@ -13,7 +13,7 @@ from ecr_cleanup.aws import clients
 from ecr_cleanup.aws.ecr import Registry
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import SettingsError
-from ecr_cleanup.handlers import run_checks, schedule_checks
+from ecr_cleanup.handlers import adapters, run_checks, schedule_checks
 from ecr_cleanup.image import ImageStatus, Repository
 from ecr_cleanup.observability import logger
 from fake_accounts import EXTERNAL_ID, ROLE, FakeAccounts
@@ -116,7 +116,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     log: io.StringIO,
 ) -> Function:
-    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: FakeAggregator())
+    monkeypatch.setattr(adapters, "Aggregator", lambda *_: FakeAggregator())
     monkeypatch.setattr(run_checks, "_now", clock)
     return Function(run_checks.handler, capsys, log)
 
@@ -294,7 +294,7 @@ def test_an_inventory_that_is_not_trusted_is_said_per_account(
     run: Function, ecr: Pushed, image_id: ImageId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aggregator = FakeAggregator(sources={}, recorded=set())
-    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: aggregator)
+    monkeypatch.setattr(adapters, "Aggregator", lambda *_: aggregator)
     assert run(Check(image_id, "test").to_json()) == []
     assert ecr.exists(image_id)
     logs = run.logs()
@@ -357,7 +357,7 @@ def test_the_sources_of_a_usage_that_needed_no_asking(
 ) -> None:
     aggregator = FakeAggregator()
     aggregator.show(TASK_DEFINITION, f"{HOST}/team/app:v1")
-    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: aggregator)
+    monkeypatch.setattr(adapters, "Aggregator", lambda *_: aggregator)
     assert run(Check(image_id, "test").to_json()) == []
     (line,) = (line for line in run.logs() if "verdict" in line)
     assert (line["rule"], line["user_sources"]) == ("in_use", ["aggregator"])

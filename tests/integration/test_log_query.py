@@ -12,7 +12,7 @@ from documentation.checks import code_blocks, section
 from documentation.generate import TREE
 from documentation.logs_insights import evaluate, fields
 from ecr_cleanup.check import Check
-from ecr_cleanup.handlers import run_checks
+from ecr_cleanup.handlers import adapters, run_checks
 from ecr_cleanup.manifest import Manifest, ManifestKind
 from fakes import HOST, FakeAggregator
 from integration import test_handlers
@@ -74,13 +74,13 @@ def everything(
     registry.ledger.record_last_use(recent, at=registry.clock.now)
     aggregator = FakeAggregator()
     aggregator.show(USED_BY, f"{HOST}/plain:used")
-    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: aggregator)
+    monkeypatch.setattr(adapters, "Aggregator", lambda *_: aggregator)
     monkeypatch.setenv("TAGS_NEVER_MOVE", "true")
     deleted, moved = registry.unused(plain, "deleted"), registry.unused(archived, "moved")
     kept = registry.unused(reported, "kept")
     checks = [Check(image_id, "test").to_json() for image_id in (used, recent, deleted, kept, moved, deleted)]
     assert run("no check", *checks) == ["message-0"]
-    monkeypatch.setattr(run_checks, "Aggregator", lambda *_: FakeAggregator(sources={}))
+    monkeypatch.setattr(adapters, "Aggregator", lambda *_: FakeAggregator(sources={}))
     run_checks._adapters.cache_clear()
     assert run(Check(recent, "test").to_json(), Check(kept, "test").to_json()) == []
     return [deleted, moved], run.logs()

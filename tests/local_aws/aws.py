@@ -21,6 +21,7 @@ from local_aws.functions import Functions, Invocation
 from local_aws.queues import Queues
 from local_aws.scheduler import Scheduler
 from local_aws.server import Gate, Server
+from local_aws.tagging import show_repositories
 from local_aws.world import LostEvent, World
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class LocalAws:
         self._queues = Queues(self._world, self._functions)
         make_transactions_cheap(self._world.patches)
         make_answers_cheap(self._world.patches)
+        show_repositories(self._world.patches)
         events = EventBridge(self._world, self._queues)
 
         def emit(account: str, region: str, detail: dict[str, Any]) -> None:

@@ -28,10 +28,8 @@ def record(
 ) -> None:
     """A recorder as Terraform makes it, running."""
     config = session.client("config")
-    session.client("s3").create_bucket(
-        Bucket="recordings",
-        CreateBucketConfiguration={"LocationConstraint": REGION},
-    )
+    where: Any = {"LocationConstraint": REGION}
+    session.client("s3").create_bucket(Bucket="recordings", CreateBucketConfiguration=where)
     recorder: Any = {
         "name": "main",
         "roleARN": role(session, "recorder", trust("config.amazonaws.com")),

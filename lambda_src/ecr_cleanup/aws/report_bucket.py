@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from typing import IO
 
     from mypy_boto3_s3 import S3Client
 
@@ -26,17 +26,17 @@ class ReportBucket:
         answer = self._client.get_object(Bucket=self._bucket, Key=f"{self._prefix}page.html")
         return answer["Body"].read().decode()
 
-    def put(self, name: str, content: BinaryIO, content_type: str) -> str:
+    def put(self, name: str, content: IO[bytes], content_type: str) -> str:
         """Write an object, in place of what may be there, and return where it is."""
         key = f"{self._prefix}{name}"
         self._client.upload_fileobj(content, self._bucket, key, ExtraArgs={"ContentType": content_type})
         return f"s3://{self._bucket}/{key}"
 
-    def put_part(self, number: int, content: BinaryIO) -> None:
+    def put_part(self, number: int, content: IO[bytes]) -> None:
         """Write a part of a report; the next sweep overwrites it."""
         self.put(_part(number), content, "application/gzip")
 
-    def get_part(self, number: int, into: BinaryIO) -> None:
+    def get_part(self, number: int, into: IO[bytes]) -> None:
         """Read a part back."""
         self._client.download_fileobj(self._bucket, f"{self._prefix}{_part(number)}", into)
 

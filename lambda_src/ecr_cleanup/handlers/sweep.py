@@ -19,7 +19,7 @@ from ecr_cleanup.errors import LedgerConflictError, SweepError
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.handlers.adapters import Adapters
 from ecr_cleanup.handlers.records import careful
-from ecr_cleanup.observability import logger, metrics, report_problems, report_sweep, tracer
+from ecr_cleanup.observability import count, logger, metrics, report_problems, report_sweep, tracer
 from ecr_cleanup.report import report_head
 from ecr_cleanup.settings import SweepSettings
 from ecr_cleanup.survey import Survey
@@ -135,9 +135,11 @@ class _Sweep:
             outcome = self._run.run(sweep)
         except LedgerConflictError as error:
             # Whoever is at it goes on to the end, or its message comes back.
+            count("SweepsLeft")
             logger.info("sweep left to another", extra={"reason": str(error)})
             return
         if outcome is None:
+            count("SweepsLeft")
             logger.info("sweep already finished", extra={"sweep": sweep})
             return
         report_problems(self._finder.problems_if_read)

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from ecr_cleanup.check import Check
+from ecr_cleanup.errors import SweepError
+from ecr_cleanup.handlers import adapters, sweep
+from ecr_cleanup.handlers.sweep import sweep_to_go_on_with
+from fakes import DEV, HOST, PROD, REGION, FakeAggregator, FakeClock, Pushed
+from function_environment import SWEEP_ENVIRONMENT
+from integration.test_handlers import Context, Function, log, metrics_of  # noqa: F401 - the fixture "log"
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
+
+    from ecr_cleanup.aws.ledger import Ledger
+    from ecr_cleanup.aws.scheduler import CheckSchedules
+
+START = json.dumps({"version": 1, "sweep": "start"})
+PAGE = '<script type="application/json" id="report">"REPORT"</script>'
+
+
+@pytest.fixture
+def function(
+    ecr: Pushed,
+    ledger: Ledger,
+    schedules: CheckSchedules,
+    clock: FakeClock,
+    aggregator: FakeAggregator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    log: io.StringIO,  # noqa: F811
+) -> Iterator[Function]:
+    monkeypatch.setattr(adapters, "Aggregator", lambda *_: aggregator)
+    monkeypatch.setattr(sweep, "_now", clock)
+    s3 = boto3.client("s3")
+    where: Any = {"LocationConstraint": REGION}
+    s3.create_bucket(Bucket="reports", CreateBucketConfiguration=where)
+    s3.put_object(Bucket="reports", Key="cleanup/page.html", Body=PAGE.encode())
+    for name, value in (
+        SWEEP_ENVIRONMENT | {"NEWEST_IMAGES": "0", "REGISTRY_REGIONS": REGION, "TAGS_NEVER_MOVE": "true"}
+    ).items():
+        monkeypatch.setenv(name, value)
+    yield Function(sweep.handler, capsys, log)
+    for cached in (sweep._settings, sweep._adapters, sweep._sweeps):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def with_report(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPORT_BUCKET", "reports")
+    monkeypatch.setenv("REPORT_PREFIX", "cleanup/")
+
+
+def push_old(ecr: Pushed, clock: FakeClock, repository: Any, *tags: str, **image: Any) -> Any:
+    clock.advance(days=-100)
+    image_id = ecr.push(repository, *tags, **image)
+    clock.advance(days=100)
+    return image_id
+
+
+def scheduled() -> dict[str, str]:
+    client = boto3.client("scheduler")
+    names = [each["Name"] for each in client.list_schedules(GroupName="ecr-cleanup")["Schedules"]]
+    return {name: client.get_schedule(GroupName="ecr-cleanup", Name=name)["Target"]["Input"] for name in names}
+
+
+def stored(key: str) -> str:
+    return boto3.client("s3").get_object(Bucket="reports", Key=key)["Body"].read().decode()
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "sweep",
+        "[]",
+        "{}",
+        '{"version": 2, "sweep": "start"}',
+        '{"version": 1}',
+        '{"version": 1, "sweep": 7}',
+        "[" * 9999,
+    ],
+)
+def test_a_message_that_asks_for_no_sweep_fails_and_says_what_would_be_right(function: Function, body: str) -> None:
+    assert function(body) == ["message-0"]
+    (line,) = (line for line in function.logs() if line.get("message") == "record refused")
+    assert line["reason"] == 'the message does not ask for a sweep, as {"version": 1, "sweep": "start"} does'
+    assert scheduled() == {}
+
+
+def test_a_message_names_the_sweep_to_go_on_with() -> None:
+    assert sweep_to_go_on_with(START) is None
+    assert sweep_to_go_on_with('{"version": 1, "sweep": "2030-01-31"}') == "2030-01-31"
+    with pytest.raises(SweepError):
+        sweep_to_go_on_with('{"version": 1, "sweep": ""}')
+
+
+# What it does
+
+
+def test_only_opted_in_repositories_are_looked_at(function: Function, ecr: Pushed, clock: FakeClock) -> None:
+    used = push_old(ecr, clock, ecr.repository("team/app", ecr_cleanup="enabled"), "v1")
+    push_old(ecr, clock, ecr.repository("team/other"), "v1")
+    push_old(ecr, clock, ecr.repository("team/off", ecr_cleanup="disabled"), "v1")
+    assert function(START) == []
+    assert list(scheduled()) == [Check(used, "").schedule_name]
+    (line,) = (line for line in function.logs() if line.get("message") == "sweep finished")
+    assert (line["repositories"], line["images"], line["checks"]) == (1, 1, 1)
+
+
+def test_says_what_it_found(function: Function, ecr: Pushed, clock: FakeClock, aggregator: FakeAggregator) -> None:
+    repository = ecr.repository("team/app", ecr_cleanup="enabled")
+    push_old(ecr, clock, repository, "v1", content="one")
+    push_old(ecr, clock, repository, "v2", content="two")
+    aggregator.show(f"arn:aws:ecs:{REGION}:{PROD.account}:task-definition/app:2", f"{HOST}/team/app:v2")
+    assert function(START) == []
+    lines = function.logs()
+    (line,) = (line for line in lines if line.get("message") == "repository swept")
+    assert (line["repository"], line["images"], line["reclaimable_images"]) == ("team/app", 2, 1)
+    assert [each["rule"] for each in line["kept_by_rule"]] == ["in_use"]
+    metrics = {
+        (*sorted(each["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]), name): each[name]
+        for each in lines
+        if "_aws" in each
+        for name in each
+    }
+    assert metrics["service", "ImagesReclaimable"] == [1]
+    assert metrics["rule", "service", "rule"] == "in_use"
+    assert metrics["registry_region", "repository", "service", "BytesReclaimable"] == [line["reclaimable_bytes"]]
+    assert metrics["service", "ChecksScheduled"] == [1]
+
+
+def test_repositories_have_no_metrics_where_nobody_wants_them(
+    function: Function, ecr: Pushed, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPOSITORY_METRICS", "false")
+    push_old(ecr, clock, ecr.repository("team/app", ecr_cleanup="enabled"), "v1")
+    function(START)
+    assert not [line for line in function.logs() if "_aws" in line and "repository" in line]
+
+
+@pytest.mark.usefixtures("with_report")
+def test_publishes_its_report(function: Function, ecr: Pushed, clock: FakeClock) -> None:
+    repository = ecr.repository("team/app", ecr_cleanup="enabled")
+    push_old(ecr, clock, repository, "v1", content="one")
+    image_id = push_old(ecr, clock, repository, "v2", content="two")
+    assert function(START) == []
+    report = json.loads(stored("cleanup/report.json"))
+    assert report["totals"]["reclaimable_images"] == 2
+    assert image_id.digest in {image["digest"] for image in report["images"]}
+    page = stored("cleanup/report.html")
+    assert json.loads(page.removeprefix(PAGE[: PAGE.index('"REPORT"')]).removesuffix("</script>")) == report
+    (line,) = (line for line in function.logs() if line.get("message") == "sweep finished")
+    assert line["reports"] == ["s3://reports/cleanup/report.json", "s3://reports/cleanup/report.html"]
+
+
+@pytest.mark.usefixtures("with_report")
+def test_a_report_that_cannot_be_published_is_said_and_holds_up_nothing(
+    function: Function, ecr: Pushed, clock: FakeClock
+) -> None:
+    boto3.client("s3").delete_object(Bucket="reports", Key="cleanup/page.html")
+    push_old(ecr, clock, ecr.repository("team/app", ecr_cleanup="enabled"), "v1")
+    assert function(START) == []
+    messages = [line.get("message") for line in function.logs()]
+    assert "report not published" in messages
+    assert "sweep finished" in messages
+    assert len(scheduled()) == 1
+
+
+def test_goes_on_by_a_schedule_where_its_time_is_up(function: Function, ecr: Pushed, clock: FakeClock) -> None:
+    for name in ("team/a", "team/b", "team/c"):
+        push_old(ecr, clock, ecr.repository(name, ecr_cleanup="enabled"), "v1")
+    short = Context(remaining=timedelta(seconds=30))
+    message = START
+    seen: set[str] = set()
+    for runs in (1, 2, 3):
+        assert function(message, context=short) == []
+        continued = {name: text for name, text in scheduled().items() if name.startswith("sweep-continued-")}
+        new = continued.keys() - seen
+        assert len(new) == (1 if runs < 3 else 0)
+        if new:
+            (name,) = new
+            seen.add(name)
+            message = continued[name]
+            assert len(name) <= 64
+    lines = function.logs()
+    assert [line["runs"] for line in lines if line.get("message") == "sweep goes on later"] == [1, 2]
+    (line,) = (line for line in lines if line.get("message") == "sweep finished")
+    assert (line["repositories"], line["images"], line["runs"]) == (3, 3, 3)
+    # A message that comes twice finds nothing to do.
+    clock.advance(seconds=1)
+    assert function(message) == []
+    assert "sweep already finished" in [line.get("message") for line in function.logs()]
+
+
+def test_says_why_the_inventory_cannot_be_trusted(
+    function: Function, ecr: Pushed, clock: FakeClock, aggregator: FakeAggregator
+) -> None:
+    del aggregator.sources[DEV]
+    push_old(ecr, clock, ecr.repository("team/app", ecr_cleanup="enabled"), "v1")
+    assert function(START) == []
+    assert scheduled() == {}
+    (line,) = (line for line in function.logs() if line.get("message") == "inventory not trusted")
+    assert (line["account"], line["reason"]) == (DEV.account, "is not a source of the aggregator")
