@@ -7,6 +7,7 @@ module "shared_account" {
 
   name_prefix              = var.name_prefix
   workloads                = var.workloads
+  sweep                    = var.sweep
   registry_regions         = var.registry_regions
   opt_in_tag               = var.opt_in_tag
   grace_period_hours       = var.grace_period_hours

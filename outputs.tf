@@ -53,6 +53,16 @@ output "run_checks_role_arn" {
   value       = module.shared_account.run_checks_role_arn
 }
 
+output "sweep_function_name" {
+  description = "The function that looks at all images of the opted-in repositories; null where it is off."
+  value       = module.shared_account.sweep_function_name
+}
+
+output "sweep_role_arn" {
+  description = "Its role."
+  value       = module.shared_account.sweep_role_arn
+}
+
 output "events_queue_url" {
   description = "The queue in front of schedule_checks."
   value       = module.shared_account.events_queue_url
@@ -76,6 +86,16 @@ output "checks_dead_letter_queue_url" {
 output "schedules_dead_letter_queue_url" {
   description = "Checks that EventBridge Scheduler could not deliver: someone must look."
   value       = module.shared_account.schedules_dead_letter_queue_url
+}
+
+output "sweeps_queue_url" {
+  description = "The queue in front of sweep; null where it is off."
+  value       = module.shared_account.sweeps_queue_url
+}
+
+output "sweeps_dead_letter_queue_url" {
+  description = "Sweeps that failed again and again: someone must look; null where they are off."
+  value       = module.shared_account.sweeps_dead_letter_queue_url
 }
 
 output "forward_dead_letter_queue_url" {

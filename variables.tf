@@ -24,6 +24,7 @@ variable "workloads" {
     aggregator_name              = optional(string)
     max_registration_lag_minutes = optional(number, 60)
     live_usage                   = optional(bool, true)
+    newest_revisions             = optional(number)
   })
   description = <<-EOT
     Who uses images of the registry. An image is only removed while every one of these accounts and regions is known.
@@ -46,6 +47,9 @@ variable "workloads" {
       before an image is removed, under the role that the module workload_account makes. While one of them cannot be
       asked, nothing is removed. `false`: images that only Lambda, Batch, rules, schedules or ECS daemons use count as
       unused; those that may run under a tag that has moved, and untagged ones, are kept.
+    - `newest_revisions`: how many of the ACTIVE revisions of each task definition family count as use, those registered
+      last, in each account and region, 1 to 1000. What a service, task set, task, rule or schedule uses counts besides.
+      For pipelines that never deregister. Default: all. Needs `live_usage`.
   EOT
   nullable    = false
 }
@@ -75,6 +79,26 @@ variable "workload" {
     condition     = var.workload == null || var.workloads.regions == null || contains(coalesce(var.workloads.regions, []), data.aws_region.current.id)
     error_message = "With workload, workloads.regions must name this region too, such as [\"${data.aws_region.current.id}\"]: it would not be asked otherwise, and images that are used in it would be removed."
   }
+}
+
+variable "sweep" {
+  type = object({
+    schedule           = optional(string, "rate(1 day)")
+    report_bucket      = optional(string)
+    report_prefix      = optional(string, "ecr-cleanup/")
+    repository_metrics = optional(bool, true)
+  })
+  description = <<-EOT
+    The sweep, which looks at all images of the opted-in repositories and has those checked that look unused. `null`
+    switches it off; then these stay forever: images that were never deployed, that are older than this installation,
+    whose event was lost, and that were kept for a reason of whose end no event tells, such as having been the newest.
+    - `schedule`: when, as EventBridge Scheduler writes it: `rate(1 day)`, or `cron(0 3 * * ? *)`, in UTC.
+    - `report_bucket`: an S3 bucket in the region of this module that gets a report of each sweep, as a page and as JSON.
+      Default: there is none.
+    - `report_prefix`: how the names of the objects begin that are put there, such as `ecr-cleanup/`.
+    - `repository_metrics`: whether each opted-in repository has four metrics of its own, for which CloudWatch charges.
+  EOT
+  default     = {}
 }
 
 variable "registry_regions" {

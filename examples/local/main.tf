@@ -46,6 +46,7 @@ module "shared_account" {
   action              = "delete"
   grace_period_hours  = var.grace_period_hours
   protections         = { newest_images = var.newest_images }
+  sweep               = { schedule = var.sweep_schedule }
   deletion_protection = false
 }
 

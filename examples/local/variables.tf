@@ -39,3 +39,9 @@ variable "newest_images" {
   description = "How many of the newest images of each repository are kept in any case."
   default     = 1
 }
+
+variable "sweep_schedule" {
+  type        = string
+  description = "When all images of the opted-in repositories are looked at."
+  default     = "rate(1 day)"
+}

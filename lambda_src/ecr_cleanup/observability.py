@@ -167,7 +167,9 @@ def report_sweep(
     count("ChecksScheduled", place.checks)
     _stored(everything, {})
     for rule, kept in everything.kept.items():
-        _gauges({"SweptImagesKept": (MetricUnit.Count, kept.images)}, {"rule": rule})
+        own = _with_dimensions({"rule": rule})
+        own.add_metric("SweptImagesKept", MetricUnit.Count, kept.images)
+        own.flush_metrics()
     for repository, totals in repositories.items():
         names = {"registry_region": repository.region, "repository": repository.name}
         logger.info(
@@ -193,25 +195,20 @@ def report_sweep(
 
 
 def _stored(totals: Totals, dimensions: Mapping[str, str]) -> None:
-    _gauges(
-        {
-            "ImagesStored": (MetricUnit.Count, totals.all.images),
-            "BytesStored": (MetricUnit.Bytes, totals.all.bytes),
-            "ImagesReclaimable": (MetricUnit.Count, totals.reclaimable.images),
-            "BytesReclaimable": (MetricUnit.Bytes, totals.reclaimable.bytes),
-        },
-        dimensions,
-    )
+    own = _with_dimensions(dimensions)
+    own.add_metric("ImagesStored", MetricUnit.Count, totals.all.images)
+    own.add_metric("BytesStored", MetricUnit.Bytes, totals.all.bytes)
+    own.add_metric("ImagesReclaimable", MetricUnit.Count, totals.reclaimable.images)
+    own.add_metric("BytesReclaimable", MetricUnit.Bytes, totals.reclaimable.bytes)
+    own.flush_metrics()
 
 
-def _gauges(values: Mapping[str, tuple[MetricUnit, int]], dimensions: Mapping[str, str]) -> None:
-    """Write metrics under dimensions of their own."""
+def _with_dimensions(dimensions: Mapping[str, str]) -> EphemeralMetrics:
+    """Metrics under dimensions of their own; the name of the service is one of them by itself."""
     own = EphemeralMetrics(namespace=_NAMESPACE)
     for name, value in dimensions.items():
         own.add_dimension(name, value)
-    for name, (unit, number) in values.items():
-        own.add_metric(name, unit, number)
-    own.flush_metrics()
+    return own
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -47,8 +47,13 @@ class Judged:
 
     @property
     def looks_unused(self) -> bool:
-        """Whether a check should be made of it."""
+        """Whether it would go once its grace period is over."""
         return self.decision.verdict is Verdict.REMOVE
+
+    @property
+    def needs_check(self) -> bool:
+        """Whether a check should be pending: it looks unused, or was used so lately that a check has to wait."""
+        return self.looks_unused or self.decision.rule == "within_grace_period"
 
 
 class Survey:

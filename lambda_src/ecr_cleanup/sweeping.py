@@ -7,7 +7,6 @@ period. It keeps one page of images at a time. Where its time is up, it goes on 
 from __future__ import annotations
 
 import heapq
-import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -58,8 +57,8 @@ class Newest:
 
     def __init__(self, count: int, times: Iterable[datetime] = ()) -> None:
         self._count = count
-        self._order = itertools.count()
-        self._heap: list[tuple[datetime, int, Image | None]] = [(at, next(self._order), None) for at in times]
+        # What comes second tells apart what was pushed at the same moment.
+        self._heap: list[tuple[datetime, str, Image | None]] = [(at, str(n), None) for n, at in enumerate(times)]
         heapq.heapify(self._heap)
 
     def take(self, images: Iterable[Image]) -> list[Image]:
@@ -69,7 +68,7 @@ class Newest:
             if self._count == 0 or not is_surely_an_image(image):
                 ready.append(image)
                 continue
-            entry = (image.pushed_at, next(self._order), image)
+            entry = (image.pushed_at, image.id.digest, image)
             if len(self._heap) < self._count:
                 heapq.heappush(self._heap, entry)
                 continue
@@ -112,15 +111,17 @@ class SweepRun:
     clock: Callable[[], datetime]
     time_left: Callable[[], timedelta]
 
-    def run(self, sweep: str | None = None) -> SweepOutcome | None:
-        """Begin, or go on with, a sweep: with the one of this name, or any. None where that is finished already.
+    def run(self, sweep: str | None = None, *, asked_at: datetime | None = None) -> SweepOutcome | None:
+        """Begin, or go on with, a sweep: with the one of this name, or any. None where there is nothing more to do.
+
+        `asked_at` is when somebody wished for it; a sweep that was finished since then has been made.
 
         Raises:
             LedgerConflictError: another function is at it.
         """
         now = self._saved_at = self.clock()
         self._lease = now + self.time_left()
-        place = self.sweeps.claim(sweep, now=now, until=self._lease)
+        place = self.sweeps.claim(sweep, asked_at=asked_at or now, now=now, until=self._lease)
         if place is None:
             return None
         self._place = place
@@ -143,7 +144,7 @@ class SweepRun:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Close the sweep, of which this is to be remembered."""
-        self.sweeps.finish(summary, until=self._lease)
+        self.sweeps.finish(summary, at=self.clock(), until=self._lease)
 
     def _sweep(self, repository: Repository, tags: Mapping[str, str]) -> bool:
         """Sweep a repository; False where the time was up before its end."""
@@ -184,7 +185,7 @@ class SweepRun:
         judged = self.survey.judge(tags, images, lambda _: newer_images)
         due = self.clock() + policy.grace_period
         with ThreadPoolExecutor(max_workers=_PARALLEL_CALLS, thread_name_prefix="sweep") as pool:
-            made = pool.map(lambda each: self._make_check(each, due), [each for each in judged if each.looks_unused])
+            made = pool.map(lambda each: self._make_check(each, due), [each for each in judged if each.needs_check])
             self._place = replace(self._place, checks=self._place.checks + sum(made))
         for each in judged:
             self._place.totals.take(each)

@@ -18,6 +18,7 @@ resource "aws_iam_role_policy" "function" {
   policy = {
     schedule_checks = data.aws_iam_policy_document.schedule_checks.json
     run_checks      = data.aws_iam_policy_document.run_checks.json
+    sweep           = one(data.aws_iam_policy_document.sweep[*].json)
   }[each.key]
 }
 
@@ -59,23 +60,6 @@ data "aws_iam_policy_document" "function" {
   }
 
   statement {
-    sid       = "ReadImages"
-    actions   = ["ecr:DescribeImages", "ecr:ListTagsForResource"]
-    resources = local.repository_arns
-  }
-
-  statement {
-    sid = "ScheduleChecks"
-    actions = [
-      "scheduler:CreateSchedule",
-      "scheduler:DeleteSchedule",
-      "scheduler:GetSchedule",
-      "scheduler:UpdateSchedule",
-    ]
-    resources = ["arn:${local.partition}:scheduler:${local.region}:${local.account_id}:schedule/${var.name_prefix}/*"]
-  }
-
-  statement {
     sid       = "GiveSchedulesTheirRole"
     actions   = ["iam:PassRole"]
     resources = [local.schedule_role_arn]
@@ -98,8 +82,77 @@ data "aws_iam_policy_document" "function" {
   }
 }
 
+# For those that move checks, one after the other.
+data "aws_iam_policy_document" "checks" {
+  statement {
+    sid       = "ReadImages"
+    actions   = ["ecr:DescribeImages", "ecr:ListTagsForResource"]
+    resources = local.repository_arns
+  }
+
+  statement {
+    sid = "ScheduleChecks"
+    actions = [
+      "scheduler:CreateSchedule",
+      "scheduler:DeleteSchedule",
+      "scheduler:GetSchedule",
+      "scheduler:UpdateSchedule",
+    ]
+    resources = [local.schedules_arn]
+  }
+}
+
+# For those that judge images.
+data "aws_iam_policy_document" "judging" {
+  statement {
+    sid       = "ReadRepositories"
+    actions   = ["ecr:DescribeRepositories"]
+    resources = local.repository_arns
+  }
+
+  statement {
+    sid       = "AskAggregator"
+    actions   = ["config:DescribeConfigurationAggregatorSourcesStatus", "config:SelectAggregateResourceConfig"]
+    resources = [local.aggregators_arn]
+  }
+
+  # A list of the roles' ARNs would not fit into a policy, so the accounts are a condition. AWS has both keys with most
+  # actions, and AssumeRole is not among the exceptions that it lists:
+  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount
+  dynamic "statement" {
+    for_each = var.workloads.live_usage ? ["arn:${local.partition}:iam::*:role/${local.reader_role_name}-*"] : []
+
+    content {
+      sid       = "AssumeReaders"
+      actions   = ["sts:AssumeRole"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = var.workloads.organization_id == null ? "aws:ResourceAccount" : "aws:ResourceOrgID"
+        values   = var.workloads.organization_id == null ? sort(coalesce(var.workloads.account_ids, [])) : [var.workloads.organization_id]
+      }
+    }
+  }
+
+  # ListAccounts has no resource to name:
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+  dynamic "statement" {
+    for_each = var.workloads.organization_id[*]
+
+    content {
+      sid       = "ListAccountsOfTheOrganization"
+      actions   = ["organizations:ListAccounts"]
+      resources = ["*"]
+    }
+  }
+}
+
 data "aws_iam_policy_document" "schedule_checks" {
-  source_policy_documents = [data.aws_iam_policy_document.function["schedule_checks"].json]
+  source_policy_documents = [
+    data.aws_iam_policy_document.function["schedule_checks"].json,
+    data.aws_iam_policy_document.checks.json,
+  ]
 
   statement {
     sid       = "WriteLedger"
@@ -115,7 +168,11 @@ data "aws_iam_policy_document" "schedule_checks" {
 }
 
 data "aws_iam_policy_document" "run_checks" {
-  source_policy_documents = [data.aws_iam_policy_document.function["run_checks"].json]
+  source_policy_documents = [
+    data.aws_iam_policy_document.function["run_checks"].json,
+    data.aws_iam_policy_document.checks.json,
+    data.aws_iam_policy_document.judging.json,
+  ]
 
   statement {
     sid = "WriteLedger"
@@ -126,18 +183,6 @@ data "aws_iam_policy_document" "run_checks" {
       "dynamodb:UpdateItem",
     ]
     resources = [local.ledger_arn]
-  }
-
-  statement {
-    sid       = "ReadRepositories"
-    actions   = ["ecr:DescribeRepositories"]
-    resources = local.repository_arns
-  }
-
-  statement {
-    sid       = "AskAggregator"
-    actions   = ["config:DescribeConfigurationAggregatorSourcesStatus", "config:SelectAggregateResourceConfig"]
-    resources = [local.aggregators_arn]
   }
 
   statement {
@@ -178,40 +223,57 @@ data "aws_iam_policy_document" "run_checks" {
       resources = [statement.value]
     }
   }
+}
 
-  # A list of the roles' ARNs would not fit into a policy, so the accounts are a condition. AWS has both keys with most
-  # actions, and AssumeRole is not among the exceptions that it lists:
-  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount
-  dynamic "statement" {
-    for_each = var.workloads.live_usage ? ["arn:${local.partition}:iam::*:role/${local.reader_role_name}-*"] : []
+data "aws_iam_policy_document" "sweep" {
+  count = var.sweep == null ? 0 : 1
 
-    content {
-      sid       = "AssumeReaders"
-      actions   = ["sts:AssumeRole"]
-      resources = [statement.value]
+  source_policy_documents = [
+    data.aws_iam_policy_document.function["sweep"].json,
+    data.aws_iam_policy_document.judging.json,
+  ]
 
-      condition {
-        test     = "StringEquals"
-        variable = var.workloads.organization_id == null ? "aws:ResourceAccount" : "aws:ResourceOrgID"
-        values   = var.workloads.organization_id == null ? sort(coalesce(var.workloads.account_ids, [])) : [var.workloads.organization_id]
-      }
-    }
+  statement {
+    sid       = "WriteLedger"
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+    resources = [local.ledger_arn]
   }
 
-  # ListAccounts has no resource to name:
-  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+  # GetResources has no resource to name:
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonresourcegrouptaggingapi.html
+  statement {
+    sid       = "FindOptedInRepositories"
+    actions   = ["tag:GetResources"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "ListImages"
+    actions   = ["ecr:DescribeImages"]
+    resources = local.repository_arns
+  }
+
+  # Only where there is none: what is pending stays as it is.
+  statement {
+    sid       = "MakeChecks"
+    actions   = ["scheduler:CreateSchedule"]
+    resources = [local.schedules_arn]
+  }
+
   dynamic "statement" {
-    for_each = var.workloads.organization_id[*]
+    for_each = var.sweep.report_bucket[*]
 
     content {
-      sid       = "ListAccountsOfTheOrganization"
-      actions   = ["organizations:ListAccounts"]
-      resources = ["*"]
+      sid       = "WriteReports"
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["arn:${local.partition}:s3:::${statement.value}/${var.sweep.report_prefix}*"]
     }
   }
 }
 
+
 locals {
+  schedules_arn   = "arn:${local.partition}:scheduler:${local.region}:${local.account_id}:schedule/${var.name_prefix}/*"
   repository_arns = [for region in sort(local.registry_regions) : "arn:${local.partition}:ecr:${region}:${local.account_id}:repository/*"]
 
   # The id in an aggregator's ARN is random.

@@ -1,5 +1,5 @@
 locals {
-  functions = {
+  needed_functions = {
     schedule_checks = {
       name                = "${var.name_prefix}-schedule-checks"
       description         = "Writes what events tell into the ledger, and schedules image deletion checks"
@@ -18,29 +18,61 @@ locals {
       batch_size          = 500 # one batch shares one inventory
       batching_seconds    = 60
       maximum_concurrency = 2
-      environment = {
-        ACTION                        = var.action
-        ARCHIVE_DAYS                  = tostring(var.archive_days)
-        WORKLOAD_ACCOUNT_IDS          = join(",", sort(coalesce(var.workloads.account_ids, [])))
-        WORKLOAD_ORGANIZATION         = tostring(var.workloads.organization_id != null)
-        WORKLOAD_REGIONS              = join(",", sort(local.workload_regions))
-        EXEMPT_ACCOUNTS               = join(",", sort(var.workloads.exempt))
-        READER_ROLE_NAME              = var.workloads.live_usage ? local.reader_role_name : ""
-        READER_EXTERNAL_ID            = var.workloads.live_usage ? local.event_bus_arn : ""
-        RESOURCE_TYPES                = join(",", sort(var.workloads.resource_types))
-        MAX_REGISTRATION_LAG_MINUTES  = tostring(var.workloads.max_registration_lag_minutes)
-        PROTECTED_TAG_PATTERNS        = join(",", sort(var.protections.tag_patterns))
-        MINIMUM_AGE_DAYS              = tostring(var.protections.minimum_age_days)
-        UNTAGGED_MINIMUM_AGE_DAYS     = tostring(var.protections.untagged_minimum_age_days)
-        PULLED_WITHIN_HOURS           = var.protections.pulled_within_hours == null ? "" : tostring(var.protections.pulled_within_hours)
-        NEVER_USED_PULLED_WITHIN_DAYS = tostring(var.protections.never_used_pulled_within_days)
-        NEWEST_IMAGES                 = tostring(var.protections.newest_images)
-        REMOVALS_PER_DAY              = tostring(var.protections.removals_per_day)
-        TAGS_NEVER_MOVE               = tostring(var.protections.tags_never_move)
-        EVENT_BUS_NAME                = var.name_prefix
-        FUNCTION_ROLE_ARN             = "arn:${local.partition}:iam::${local.account_id}:role/${var.name_prefix}-run-checks"
-      }
+      environment = merge(local.judging_environment, {
+        FUNCTION_ROLE_ARN = "arn:${local.partition}:iam::${local.account_id}:role/${var.name_prefix}-run-checks"
+      })
     }
+  }
+
+  optional_functions = {
+    sweep = {
+      name                = "${var.name_prefix}-sweep"
+      description         = "Looks at all images of the opted-in repositories, and has those checked that look unused"
+      timeout_seconds     = 900
+      queue               = "sweeps"
+      batch_size          = 1
+      batching_seconds    = 0
+      maximum_concurrency = 2 # the least that there is; the ledger lets one sweep at a time
+      environment = merge(local.judging_environment, {
+        FUNCTION_ROLE_ARN  = "arn:${local.partition}:iam::${local.account_id}:role/${var.name_prefix}-sweep"
+        SWEEP_QUEUE_ARN    = try(local.queue_arns["sweeps"], "")
+        REPORT_BUCKET      = try(coalesce(var.sweep.report_bucket), "")
+        REPORT_PREFIX      = try(var.sweep.report_prefix, "")
+        REPOSITORY_METRICS = tostring(try(var.sweep.repository_metrics, true))
+      })
+    }
+  }
+
+  functions = merge(local.needed_functions, var.sweep == null ? {} : local.optional_functions)
+
+  # What is empty is left out, as there is little room.
+  environments = {
+    for key, function in local.functions :
+    key => { for name, value in merge(local.environment, function.environment) : name => value if value != "" }
+  }
+
+  # For those that judge images.
+  judging_environment = {
+    ACTION                        = var.action
+    ARCHIVE_DAYS                  = tostring(var.archive_days)
+    WORKLOAD_ACCOUNT_IDS          = join(",", sort(coalesce(var.workloads.account_ids, [])))
+    WORKLOAD_ORGANIZATION         = tostring(var.workloads.organization_id != null)
+    WORKLOAD_REGIONS              = join(",", sort(local.workload_regions))
+    EXEMPT_ACCOUNTS               = join(",", sort(var.workloads.exempt))
+    READER_ROLE_NAME              = var.workloads.live_usage ? local.reader_role_name : ""
+    READER_EXTERNAL_ID            = var.workloads.live_usage ? local.event_bus_arn : ""
+    RESOURCE_TYPES                = join(",", sort(var.workloads.resource_types))
+    MAX_REGISTRATION_LAG_MINUTES  = tostring(var.workloads.max_registration_lag_minutes)
+    PROTECTED_TAG_PATTERNS        = join(",", sort(var.protections.tag_patterns))
+    MINIMUM_AGE_DAYS              = tostring(var.protections.minimum_age_days)
+    UNTAGGED_MINIMUM_AGE_DAYS     = tostring(var.protections.untagged_minimum_age_days)
+    PULLED_WITHIN_HOURS           = var.protections.pulled_within_hours == null ? "" : tostring(var.protections.pulled_within_hours)
+    NEVER_USED_PULLED_WITHIN_DAYS = tostring(var.protections.never_used_pulled_within_days)
+    NEWEST_IMAGES                 = tostring(var.protections.newest_images)
+    REMOVALS_PER_DAY              = tostring(var.protections.removals_per_day)
+    TAGS_NEVER_MOVE               = tostring(var.protections.tags_never_move)
+    EVENT_BUS_NAME                = var.name_prefix
+    NEWEST_REVISIONS              = var.workloads.newest_revisions == null ? "" : tostring(var.workloads.newest_revisions)
   }
 
   environment = {
@@ -89,7 +121,7 @@ resource "aws_lambda_function" "this" {
   tags              = var.tags
 
   environment {
-    variables = merge(local.environment, each.value.environment)
+    variables = local.environments[each.key]
   }
 
   tracing_config {
@@ -115,7 +147,7 @@ resource "aws_lambda_function" "this" {
     }
     # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     precondition {
-      condition     = length(jsonencode(merge(local.environment, each.value.environment))) <= 4096
+      condition     = length(jsonencode(local.environments[each.key])) <= 4096
       error_message = "AWS Lambda takes 4096 characters of settings, and these are more: give workloads.organization_id instead of many workloads.account_ids, or fewer entries in workloads.exempt, workloads.regions, registry_regions or protections.tag_patterns."
     }
   }

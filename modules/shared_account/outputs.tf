@@ -56,6 +56,16 @@ output "run_checks_role_arn" {
   value       = aws_iam_role.function["run_checks"].arn
 }
 
+output "sweep_function_name" {
+  description = "The function that looks at all images of the opted-in repositories; null where it is off."
+  value       = try(aws_lambda_function.this["sweep"].function_name, null)
+}
+
+output "sweep_role_arn" {
+  description = "Its role."
+  value       = try(aws_iam_role.function["sweep"].arn, null)
+}
+
 output "events_queue_url" {
   description = "The queue in front of schedule_checks."
   value       = aws_sqs_queue.this["events"].url
@@ -79,4 +89,14 @@ output "checks_dead_letter_queue_url" {
 output "schedules_dead_letter_queue_url" {
   description = "Checks that EventBridge Scheduler could not deliver: someone must look."
   value       = aws_sqs_queue.dead_letter["schedules"].url
+}
+
+output "sweeps_queue_url" {
+  description = "The queue in front of sweep; null where it is off."
+  value       = try(aws_sqs_queue.this["sweeps"].url, null)
+}
+
+output "sweeps_dead_letter_queue_url" {
+  description = "Sweeps that failed again and again: someone must look; null where they are off."
+  value       = try(aws_sqs_queue.dead_letter["sweeps"].url, null)
 }

@@ -1,20 +1,23 @@
 locals {
   # Each queue feeds the function of this name.
-  queues = {
-    events = "schedule_checks"
-    checks = "run_checks"
-  }
+  queues = merge(
+    { events = "schedule_checks", checks = "run_checks" },
+    var.sweep == null ? {} : { sweeps = "sweep" },
+  )
 
   queue_arns = {
     for name in concat(keys(local.queues), [for name in keys(local.dead_letters) : "${name}-dead-letter"]) :
     name => "arn:${local.partition}:sqs:${local.region}:${local.account_id}:${var.name_prefix}-${name}"
   }
 
-  dead_letters = {
-    events    = "What schedule_checks could not handle, and what the rules could not deliver"
-    checks    = "What run_checks could not handle"
-    schedules = "What EventBridge Scheduler could not deliver"
-  }
+  dead_letters = merge(
+    {
+      events    = "What schedule_checks could not handle, and what the rules could not deliver"
+      checks    = "What run_checks could not handle"
+      schedules = "What EventBridge Scheduler could not deliver"
+    },
+    var.sweep == null ? {} : { sweeps = "What sweep could not handle" },
+  )
 }
 
 resource "aws_sqs_queue" "this" {

@@ -27,6 +27,7 @@ variable "workloads" {
     aggregator_name              = optional(string)
     max_registration_lag_minutes = optional(number, 60)
     live_usage                   = optional(bool, true)
+    newest_revisions             = optional(number)
   })
   description = <<-EOT
     Who uses images of the registry. An image is only removed while every one of these accounts and regions is known.
@@ -49,6 +50,9 @@ variable "workloads" {
       before an image is removed, under the role that the module workload_account makes. While one of them cannot be
       asked, nothing is removed. `false`: images that only Lambda, Batch, rules, schedules or ECS daemons use count as
       unused; those that may run under a tag that has moved, and untagged ones, are kept.
+    - `newest_revisions`: how many of the ACTIVE revisions of each task definition family count as use, those registered
+      last, in each account and region, 1 to 1000. What a service, task set, task, rule or schedule uses counts besides.
+      For pipelines that never deregister. Default: all. Needs `live_usage`.
   EOT
   nullable    = false
 
@@ -97,6 +101,47 @@ variable "workloads" {
   validation {
     condition     = var.workloads.max_registration_lag_minutes >= 5 && var.workloads.max_registration_lag_minutes <= 1440 && floor(var.workloads.max_registration_lag_minutes) == var.workloads.max_registration_lag_minutes
     error_message = "workloads.max_registration_lag_minutes must be a whole number of minutes from 5 to 1440, such as 60."
+  }
+  validation {
+    condition     = var.workloads.newest_revisions == null || try(var.workloads.newest_revisions >= 1 && var.workloads.newest_revisions <= 1000 && floor(var.workloads.newest_revisions) == var.workloads.newest_revisions, false)
+    error_message = "workloads.newest_revisions must be a whole number from 1 to 1000, such as 10, or be left out."
+  }
+  validation {
+    condition     = var.workloads.newest_revisions == null || coalesce(var.workloads.live_usage, true)
+    error_message = "workloads.newest_revisions needs workloads.live_usage = true: only the accounts themselves know which older revisions run, or are started by schedules."
+  }
+}
+
+variable "sweep" {
+  type = object({
+    schedule           = optional(string, "rate(1 day)")
+    report_bucket      = optional(string)
+    report_prefix      = optional(string, "ecr-cleanup/")
+    repository_metrics = optional(bool, true)
+  })
+  description = <<-EOT
+    The sweep, which looks at all images of the opted-in repositories and has those checked that look unused. `null`
+    switches it off; then these stay forever: images that were never deployed, that are older than this installation,
+    whose event was lost, and that were kept for a reason of whose end no event tells, such as having been the newest.
+    - `schedule`: when, as EventBridge Scheduler writes it: `rate(1 day)`, or `cron(0 3 * * ? *)`, in UTC.
+    - `report_bucket`: an S3 bucket in the region of this module that gets a report of each sweep, as a page and as JSON.
+      Default: there is none.
+    - `report_prefix`: how the names of the objects begin that are put there, such as `ecr-cleanup/`.
+    - `repository_metrics`: whether each opted-in repository has four metrics of its own, for which CloudWatch charges.
+  EOT
+  default     = {}
+
+  validation {
+    condition     = var.sweep == null || can(regex("^(rate\\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\\)|cron\\([^ ()]+( [^ ()]+){5}\\))$", var.sweep.schedule))
+    error_message = "sweep.schedule must be a rate or a cron expression of EventBridge Scheduler, such as \"rate(1 day)\" or \"cron(0 3 * * ? *)\"."
+  }
+  validation {
+    condition     = try(var.sweep.report_bucket, null) == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.sweep.report_bucket))
+    error_message = "sweep.report_bucket must be the name of an S3 bucket, such as \"acme-reports\", or be left out."
+  }
+  validation {
+    condition     = var.sweep == null || can(regex("^[0-9A-Za-z!_.'()/-]{0,500}$", var.sweep.report_prefix))
+    error_message = "sweep.report_prefix must be up to 500 letters, digits and ! _ . ' ( ) / -, such as \"ecr-cleanup/\"."
   }
 }
 

@@ -27,11 +27,11 @@ resource "aws_iam_role_policy" "reader" {
   policy = data.aws_iam_policy_document.reader.json
 }
 
-# A trust that named the function's role as its principal would be refused while that role does not exist, and would
+# A trust that named a function's role as its principal would be refused while that role does not exist, and would
 # break when it is made anew: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 data "aws_iam_policy_document" "reader_trust" {
   statement {
-    sid     = "RunChecksOfTheSharedAccount"
+    sid     = "FunctionsOfTheSharedAccount"
     actions = ["sts:AssumeRole"]
 
     principals {
@@ -42,7 +42,10 @@ data "aws_iam_policy_document" "reader_trust" {
     condition {
       test     = "ArnEquals"
       variable = "aws:PrincipalArn"
-      values   = ["arn:${local.shared_account_partition}:iam::${local.shared_account_id}:role/${local.event_bus_name}-run-checks"]
+      values = [
+        for function in ["run-checks", "sweep"] :
+        "arn:${local.shared_account_partition}:iam::${local.shared_account_id}:role/${local.event_bus_name}-${function}"
+      ]
     }
 
     condition {

@@ -129,6 +129,8 @@ class Control:
 
 SCHEDULE_CHECKS = f'{SHARED}.aws_iam_role_policy.function["schedule_checks"]'
 RUN_CHECKS = f'{SHARED}.aws_iam_role_policy.function["run_checks"]'
+SWEEP = f'{SHARED}.aws_iam_role_policy.function["sweep"]'
+SWEEP_SCHEDULE = f"{SHARED}.aws_scheduler_schedule.sweep[0]"
 EVENTS = f'{SHARED}.aws_sqs_queue.this["events"]'
 EVENTS_DEAD_LETTER = f'{SHARED}.aws_sqs_queue.dead_letter["events"]'
 SCHEDULER = f"{SHARED}.aws_iam_role_policy.scheduler"
@@ -148,7 +150,7 @@ def trusting(plan: Plan, operator: str, key: str, value: str) -> None:
     """Let the reader role be assumed with another value of a condition key."""
     plan.statement(
         READER,
-        "RunChecksOfTheSharedAccount",
+        "FunctionsOfTheSharedAccount",
         lambda it: it["Condition"].update({operator: {key: value}}),
         "assume_role_policy",
     )
@@ -180,11 +182,11 @@ CONTROLS = {
     ),
     "Readers trust one account": Control(
         lambda plan: plan.statement(
-            READER, "RunChecksOfTheSharedAccount", lambda it: it.update(Principal={"AWS": "*"}), "assume_role_policy"
+            READER, "FunctionsOfTheSharedAccount", lambda it: it.update(Principal={"AWS": "*"}), "assume_role_policy"
         ),
         "It is set to *",
     ),
-    "Readers trust only run-checks there": Control(
+    "Readers trust only the functions that judge images": Control(
         lambda plan: trusting(plan, "ArnEquals", "aws:PrincipalArn", "arn:aws:iam::123456789012:role/*"),
         "It is set to arn:aws:iam::123456789012:role/*",
     ),
@@ -204,7 +206,7 @@ CONTROLS = {
         ),
         "It is set to sts:TagSession",
     ),
-    "Only run-checks assumes roles": Control(
+    "Only the functions that judge images assume roles": Control(
         lambda plan: plan.statement(SCHEDULE_CHECKS, "WriteLedger", lambda it: it.update(Sid="AssumeReaders")),
         "It is set to AssumeReaders",
     ),
@@ -255,6 +257,24 @@ CONTROLS = {
         ),
         "It is set to ecr:UpdateImageStorageClass",
         plan="organization_with_key",
+    ),
+    "The sweep moves no check that is pending": Control(
+        lambda plan: plan.statement(SWEEP, "MakeChecks", lambda it: it.update(Action="scheduler:UpdateSchedule")),
+        "It is set to scheduler:UpdateSchedule",
+    ),
+    "EventBridge Scheduler sends messages to named queues": Control(
+        lambda plan: plan.statement(SCHEDULER, "SendChecksAndSweeps", lambda it: it.update(Resource="*")),
+        "It is set to *",
+    ),
+    "Schedules have dead letters": Control(
+        lambda plan: plan.set(SWEEP_SCHEDULE, target=[{"arn": "any", "dead_letter_config": [{"arn": "nobody's"}]}]),
+        "It is set to nobody's",
+    ),
+    "Schedules give up after a day": Control(
+        lambda plan: plan.set(
+            SWEEP_SCHEDULE, target=[{"arn": "any", "retry_policy": [{"maximum_event_age_in_seconds": 86401}]}]
+        ),
+        "It is set to 86401",
     ),
     "Only run-checks may remove images": Control(
         lambda plan: plan.statement(
@@ -541,10 +561,12 @@ def planned(plan: Json, suffix: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("name", sorted({*FEATURES_OF} - {"report"}))
-def test_run_checks_and_the_reader_roles_fit_together(name: str, plans: Mapping[str, Json]) -> None:
-    (function,) = planned(plans[name], 'aws_lambda_function.this["run_checks"]')
-    (role,) = planned(plans[name], 'aws_iam_role.function["run_checks"]')
-    variables = function["environment"][0]["variables"]
+def test_the_functions_and_the_reader_roles_fit_together(name: str, plans: Mapping[str, Json]) -> None:
+    functions = [planned(plans[name], f'aws_lambda_function.this["{it}"]')[0] for it in ("run_checks", "sweep")]
+    roles = [planned(plans[name], f'aws_iam_role.function["{it}"]')[0]["name"] for it in ("run_checks", "sweep")]
+    variables, same = (function["environment"][0]["variables"] for function in functions)
+    for variable in ("READER_ROLE_NAME", "READER_EXTERNAL_ID"):
+        assert variables[variable] == same[variable]
     readers = planned(plans[name], "aws_iam_role.reader[0]")
 
     assert readers
@@ -553,17 +575,17 @@ def test_run_checks_and_the_reader_roles_fit_together(name: str, plans: Mapping[
         account = statement["Principal"]["AWS"].split(":")[4]
         assert account == variables["REGISTRY_ID"]
         assert statement["Condition"] == {
-            "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{account}:role/{role['name']}"},
+            "ArnEquals": {"aws:PrincipalArn": [f"arn:aws:iam::{account}:role/{role}" for role in roles]},
             "StringEquals": {"sts:ExternalId": variables["READER_EXTERNAL_ID"]},
         }
         assert reader["name"] == f"{variables['READER_ROLE_NAME']}-eu-central-1"
 
 
-def test_run_checks_knows_no_reader_roles_without_live_usage(plans: Mapping[str, Json]) -> None:
+def test_functions_know_no_reader_roles_without_live_usage(plans: Mapping[str, Json]) -> None:
     (function,) = planned(plans["report"], 'aws_lambda_function.this["run_checks"]')
     variables = function["environment"][0]["variables"]
 
-    assert (variables["READER_ROLE_NAME"], variables["READER_EXTERNAL_ID"]) == ("", "")
+    assert not {"READER_ROLE_NAME", "READER_EXTERNAL_ID"} & variables.keys()
     assert planned(plans["report"], "aws_iam_role.reader[0]") == []
 
 

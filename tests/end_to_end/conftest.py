@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 DEAD_LETTER_QUEUES = {
-    SHARED: ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter"),
+    SHARED: ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter", "sweeps-dead-letter"),
     PRODUCTION: ("forward-dead-letter",),
     DEVELOPMENT: ("forward-dead-letter",),
 }
@@ -29,8 +29,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with LocalAws(region=REGION) as aws:
         for account in (SHARED, PRODUCTION, DEVELOPMENT):
             aws.create_account(account)
-        # Most tests have but one image in a repository, which would be its newest.
-        variables = {"TF_VAR_newest_images": "0"}
+        # Most tests have but one image in a repository, which would be its newest, and no test waits for a sweep.
+        variables = {"TF_VAR_newest_images": "0", "TF_VAR_sweep_schedule": "rate(9999 days)"}
         environment = terraform_environment(directory, aws.terraform_environment(SHARED) | variables)
         terraform = Terraform(copy_of_tree(directory / "tree") / "examples/local", environment)
         terraform.init()

@@ -23,7 +23,7 @@ SHARED, PRODUCTION, DEVELOPMENT = "111111111111", "222222222222", "333333333333"
 REGION = "eu-central-1"
 HOST = f"{SHARED}.dkr.ecr.{REGION}.amazonaws.com"
 PREFIX = "ecr-cleanup"
-SCHEDULE_CHECKS, RUN_CHECKS = f"{PREFIX}-schedule-checks", f"{PREFIX}-run-checks"
+SCHEDULE_CHECKS, RUN_CHECKS, SWEEP = f"{PREFIX}-schedule-checks", f"{PREFIX}-run-checks", f"{PREFIX}-sweep"
 
 GRACE = timedelta(hours=24)
 # From a schedule's time until its check is answered: the scheduler's precision and the batching window, a minute each.
@@ -108,7 +108,8 @@ class Installation:
     def schedules(self) -> list[str]:
         """The names of all pending checks' schedules."""
         pages = self.client("scheduler").get_paginator("list_schedules").paginate(GroupName=PREFIX)
-        return [schedule["Name"] for page in pages for schedule in page["Schedules"]]
+        names = (schedule["Name"] for page in pages for schedule in page["Schedules"])
+        return [name for name in names if not name.startswith("sweep")]
 
     def queue_url(self, name: str) -> str:
         """The URL of one of the module's queues in the shared account."""
@@ -131,15 +132,25 @@ class Installation:
         return [line for run in self.aws.invocations(RUN_CHECKS) for line in run.log if line.get("digest") == digest]
 
     @contextmanager
-    def configured(self, **changes: str) -> Iterator[None]:
-        """Other settings of `run_checks`."""
+    def configured(self, function: str = RUN_CHECKS, **changes: str) -> Iterator[None]:
+        """Other settings of a function."""
         client = self.client("lambda")
-        before = client.get_function_configuration(FunctionName=RUN_CHECKS)["Environment"]["Variables"]
-        client.update_function_configuration(FunctionName=RUN_CHECKS, Environment={"Variables": before | changes})
+        before = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        client.update_function_configuration(FunctionName=function, Environment={"Variables": before | changes})
         try:
             yield
         finally:
-            client.update_function_configuration(FunctionName=RUN_CHECKS, Environment={"Variables": before})
+            client.update_function_configuration(FunctionName=function, Environment={"Variables": before})
+
+    def sweep(self, within: timedelta = TO_ANSWER) -> dict[str, Any]:
+        """Let everything be swept, as the schedule does; gives the line about it in the log."""
+        message = json.dumps({"version": 1, "sweep": "start"})
+        before = len(self.aws.invocations(SWEEP))
+        self.client("sqs").send_message(QueueUrl=self.queue_url("sweeps"), MessageBody=message)
+        self.aws.advance(within)
+        lines = [line for run in self.aws.invocations(SWEEP)[before:] for line in run.log]
+        (finished,) = (line for line in lines if line.get("message") == "sweep finished")
+        return finished
 
     @contextmanager
     def watched(self) -> Iterator[Watched]:

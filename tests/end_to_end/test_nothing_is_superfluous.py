@@ -23,6 +23,7 @@ from end_to_end.installation import (
     RUN_CHECKS,
     SCHEDULE_CHECKS,
     SHARED,
+    SWEEP,
     TO_ANSWER,
     Installation,
     Watched,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 ROLES = (
     (SHARED, SCHEDULE_CHECKS),
     (SHARED, RUN_CHECKS),
+    (SHARED, SWEEP),
     (SHARED, f"{PREFIX}-scheduler"),
     (PRODUCTION, f"{PREFIX}-forward-{REGION}"),
 )
@@ -75,7 +77,8 @@ def everything(installation: Installation) -> bool:
     # The last one's event carries no images, so the aggregator is asked.
     for arn in (moved, used, large):
         installation.deregister(arn)
-    aws.advance(HOUR)
+    aws.advance(HOUR + MINUTE)
+    installation.sweep()
     # A later use puts the check of `moved` off.
     installation.deregister(later)
     # A check that comes early and is postponed puts its own schedule off.
@@ -106,7 +109,7 @@ def started_anew(installation: Installation) -> Iterator[None]:
     client = installation.client("lambda")
     timeouts = {
         function: client.get_function_configuration(FunctionName=function)["Timeout"]
-        for function in (SCHEDULE_CHECKS, RUN_CHECKS)
+        for function in (SCHEDULE_CHECKS, RUN_CHECKS, SWEEP)
     }
     for function, timeout in timeouts.items():
         client.update_function_configuration(FunctionName=function, Timeout=timeout - next(_SECONDS))

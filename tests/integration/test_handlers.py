@@ -51,7 +51,7 @@ def batch(*bodies: str) -> dict[str, Any]:
                 "messageId": f"message-{number}",
                 "receiptHandle": "handle",
                 "body": body,
-                "attributes": {"ApproximateReceiveCount": "1"},
+                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1545082649183"},
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": ENVIRONMENT["CHECK_QUEUE_ARN"],

@@ -144,12 +144,6 @@ def used(bench: Bench) -> ImageId:
     return bench.push("old", content="another")
 
 
-def just_used(bench: Bench) -> ImageId:
-    image_id = bench.push("old", content="another")
-    bench.used(image_id, hours_ago=23)
-    return image_id
-
-
 def never_used_and_young(bench: Bench) -> ImageId:
     return bench.push("old", days_ago=13.9, content="another")
 
@@ -224,7 +218,6 @@ def a_signature(bench: Bench) -> ImageId:
     ("arrange", "rule"),
     [
         (used, "in_use"),
-        (just_used, "within_grace_period"),
         (never_used_and_young, "too_young"),
         (never_used_and_pulled_within_90_days, "too_young"),
         (protected, "protected_tag"),
@@ -327,6 +320,15 @@ def test_an_image_whose_event_was_lost_gets_a_check_and_a_grace_period(sweeper: 
     assert sweeper.due(image_id) == sweeper.bench.clock.now + DAY
 
 
+def test_an_image_that_was_just_used_gets_a_check_too(sweeper: Sweeper) -> None:
+    """Its event may be lost; where it is not, the check is pending."""
+    image_id = sweeper.bench.push("old", content="another")
+    sweeper.bench.used(image_id, hours_ago=1)
+    totals = sweeper.sweep()[sweeper.bench.repository]
+    assert sweeper.due(image_id) == sweeper.bench.clock.now + DAY
+    assert totals.reclaimable.images == 0
+
+
 def test_the_grace_period_is_that_of_the_repository(sweeper: Sweeper) -> None:
     bench = sweeper.bench
     bench.tag_repository(ecr_cleanup__grace_hours="72")
@@ -378,14 +380,15 @@ def many(sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch) -> list[ImageId]:
 
 
 def assert_complete(sweeper: Sweeper, outcome: SweepOutcome, image_ids: list[ImageId]) -> None:
-    """Every image was looked at once, and has a check if it looked unused."""
+    """Every image was looked at once, and has a check."""
     assert sorted(sweeper.rows.images()) == sorted(image_ids)
     assert outcome.repositories is not None
     counted = total(outcome.repositories.values())
     assert counted.all.images == len(image_ids)
-    removable = {image_id for image_id in image_ids if image_id != sweeper.bench.image_id}
-    assert sweeper.pending() == {Check(image_id, "").schedule_name for image_id in removable}
-    assert counted.reclaimable.images == len(removable) == outcome.place.checks
+    assert sweeper.pending() == {Check(image_id, "").schedule_name for image_id in image_ids}
+    assert outcome.place.checks == len(image_ids)
+    # One was just used.
+    assert counted.reclaimable.images == len(image_ids) - 1
 
 
 def times(*pages: int) -> Callable[[], timedelta]:
@@ -454,7 +457,7 @@ def test_goes_on_where_functions_died_twice(
     _, outcome = sweeper.start()
     assert outcome
     assert sorted(sweeper.rows.images()) == sorted(many)
-    assert sweeper.pending() == {Check(each, "").schedule_name for each in many if each != sweeper.bench.image_id}
+    assert sweeper.pending() == {Check(each, "").schedule_name for each in many}
     assert outcome.repositories is not None
     assert total(outcome.repositories.values()).all.images == len(many)
 
@@ -525,6 +528,12 @@ def test_a_sweep_that_is_finished_is_not_gone_on_with(sweeper: Sweeper) -> None:
     sweeper.bench.clock.advance(seconds=1)
     _, again = sweeper.start(outcome.place.sweep)
     assert again is None
+    # A message that was sent before is no reason for another sweep, one that was sent since is.
+    now = sweeper.bench.clock.now
+    for seconds_ago, begins in ((2, False), (0, True)):
+        asked_at = now - timedelta(seconds=seconds_ago)
+        place = sweeper.sweeps.claim(None, asked_at=asked_at, now=now, until=now + LONG)
+        assert (place is not None) is begins
     assert sweeper.sweeps.last_summary() == {"any": "thing"}
 
 

@@ -72,6 +72,13 @@ CASES = [
     *workloads("name of an AWS Config aggregator", f'{ONE}, aggregator_name = ""', f'{ONE}, aggregator_name = "a b"'),
     *workloads("from 5 to 1440", *(f"{ONE}, max_registration_lag_minutes = {lag}" for lag in (0, 4, 1441, 5.5, -60))),
     *workloads("a bool", f'{ONE}, live_usage = "sometimes"'),
+    *workloads("from 1 to 1000", *(f"{ONE}, newest_revisions = {count}" for count in (0, -1, 1001, 1.5))),
+    *workloads("needs workloads.live_usage = true", f"{ONE}, newest_revisions = 10, live_usage = false"),
+    *workloads(None, f"{ONE}, newest_revisions = 1", f"{ONE}, newest_revisions = 1000, live_usage = null"),
+    *shared("sweep", "such as \"rate(1 day)\"", *(f'{{ schedule = "{it}" }}' for it in ("", "daily", "rate(0 days)"))),
+    *shared("sweep", "name of an S3 bucket", '{ report_bucket = "Reports" }', '{ report_bucket = "s3://reports" }'),
+    *shared("sweep", "report_prefix must be", '{ report_prefix = "a b" }'),
+    *shared("sweep", None, "null", "{}", '{ schedule = "cron(0 3 * * ? *)", report_bucket = "acme-reports" }'),
     *workloads(
         None,
         ONE,

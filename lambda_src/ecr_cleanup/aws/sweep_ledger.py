@@ -111,10 +111,11 @@ class SweepLedger:
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._table = LedgerTable(client, table_name)
 
-    def claim(self, sweep: str | None, *, now: datetime, until: datetime) -> SweepPlace | None:
+    def claim(self, sweep: str | None, *, asked_at: datetime, now: datetime, until: datetime) -> SweepPlace | None:
         """Take over the sweep that is not finished, or begin one; nobody else gets it before `until`.
 
-        `sweep` is the one to go on with, None any: None is returned where that one is finished.
+        `sweep` is the one to go on with, None any. None is returned where that one is finished, or one was finished
+        since `asked_at`: messages can come twice.
 
         Raises:
             LedgerConflictError: somebody is at it.
@@ -123,6 +124,9 @@ class SweepLedger:
         leased_until, known = time(item, "leased_until"), text(item, "place")
         if leased_until and leased_until > now:
             raise LedgerConflictError(f"a sweep is being made, by {leased_until:%Y-%m-%dT%H:%M:%SZ} at the latest")
+        finished_at = time(item, "finished_at")
+        if not known and finished_at and finished_at >= asked_at:
+            return None
         place = SweepPlace.from_json(known) if known else SweepPlace(time_as_text(now))
         if sweep not in (None, place.sweep):
             return None
@@ -147,9 +151,13 @@ class SweepLedger:
         """Let anybody go on."""
         self._change("REMOVE leased_until", {}, until)
 
-    def finish(self, summary: Mapping[str, Any], *, until: datetime) -> None:
+    def finish(self, summary: Mapping[str, Any], *, at: datetime, until: datetime) -> None:
         """The sweep is done; the next one begins anew."""
-        self._change("SET summary = :summary REMOVE leased_until, place", {"summary": json.dumps(summary)}, until)
+        self._change(
+            "SET summary = :summary, finished_at = :at REMOVE leased_until, place",
+            {"summary": json.dumps(summary), "at": at},
+            until,
+        )
 
     def last_summary(self) -> dict[str, Any] | None:
         """What the last sweep that was finished says of itself; None where none was."""

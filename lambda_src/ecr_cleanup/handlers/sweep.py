@@ -74,7 +74,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
     def sweep(record: SQSRecord) -> None:
         name = sweep_to_go_on_with(record.body)
-        _Sweep(time_left).run(name)
+        sent_at = datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)
+        _Sweep(time_left).run(name, sent_at)
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=careful(sweep), processor=processor, context=context)
@@ -129,10 +130,10 @@ class _Sweep:
             time_left=time_left,
         )
 
-    def run(self, sweep: str | None) -> None:
+    def run(self, sweep: str | None, asked_at: datetime) -> None:
         """Sweep as far as the time goes, and see to it that the rest follows."""
         try:
-            outcome = self._run.run(sweep)
+            outcome = self._run.run(sweep, asked_at=asked_at)
         except LedgerConflictError as error:
             # Whoever is at it goes on to the end, or its message comes back.
             count("SweepsLeft")

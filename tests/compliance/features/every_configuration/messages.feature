@@ -89,3 +89,19 @@ Feature: Nobody else sends, nobody else reads, and nothing is lost
     Given I have aws_lambda_event_source_mapping defined
     Then it must have function_response_types
     And its value must match the "^ReportBatchItemFailures$" regex
+
+  @noskip
+  Scenario: Schedules have dead letters
+    Given I have aws_scheduler_schedule defined
+    Then it must have target
+    Then it must have dead_letter_config
+    Then it must have arn
+    And its value must match the "^arn:aws:sqs:[a-z0-9-]+:[0-9]{12}:ecr-cleanup-schedules-dead-letter$" regex
+
+  @noskip
+  Scenario: Schedules give up after a day
+    Given I have aws_scheduler_schedule defined
+    Then it must have target
+    Then it must have retry_policy
+    Then it must have maximum_event_age_in_seconds
+    And its value must match the "^86400$" regex

@@ -16,7 +16,7 @@ Feature: Roles may do what they need and nothing else
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
-    When its Sid is not "^(WriteTraces|ExcludeOwnReadsFromPullTimes|ListAccountsOfTheOrganization)$" regex
+    When its Sid is not "^(WriteTraces|ExcludeOwnReadsFromPullTimes|FindOptedInRepositories|ListAccountsOfTheOrganization)$" regex
     Then it must have Resource
     And its value must not match the "^\*$" regex
 
@@ -26,9 +26,9 @@ Feature: Roles may do what they need and nothing else
     Then it must have policy
     Then it must have Statement
     When its Effect is Allow
-    When its Sid is "^(WriteTraces|ExcludeOwnReadsFromPullTimes|ListAccountsOfTheOrganization)$" regex
+    When its Sid is "^(WriteTraces|ExcludeOwnReadsFromPullTimes|FindOptedInRepositories|ListAccountsOfTheOrganization)$" regex
     Then it must have Action
-    And its value must match the "^(xray:Put(TraceSegments|TelemetryRecords)|ecr:RegisterPullTimeUpdateExclusion|organizations:ListAccounts)$" regex
+    And its value must match the "^(xray:Put(TraceSegments|TelemetryRecords)|ecr:RegisterPullTimeUpdateExclusion|organizations:ListAccounts|tag:GetResources)$" regex
 
   @noskip
   Scenario: Only run-checks may remove images
@@ -85,10 +85,30 @@ Feature: Roles may do what they need and nothing else
   @noskip
   Scenario: Services take a role only on behalf of this account
     Given I have aws_iam_role defined
-    When its name is not ".*-((schedule|run)-checks|reader-.*)$" regex
+    When its name is not ".*-((schedule|run)-checks|sweep|reader-.*)$" regex
     Then it must have assume_role_policy
     Then it must have Statement
     Then it must have Condition
     Then it must have StringEquals
     Then it must have aws:SourceAccount
     And its value must match the "^[0-9]{12}$" regex
+
+  @noskip
+  Scenario: The sweep moves no check that is pending
+    Given I have aws_iam_role_policy defined
+    When its role is ".*-sweep$" regex
+    Then it must have policy
+    Then it must have Statement
+    When its Effect is Allow
+    Then it must have Action
+    And its value must not match the "^scheduler:(Get|Update|Delete).*$" regex
+
+  @noskip
+  Scenario: EventBridge Scheduler sends messages to named queues
+    Given I have aws_iam_role_policy defined
+    When its role is ".*-scheduler$" regex
+    Then it must have policy
+    Then it must have Statement
+    When its Sid is "^SendChecksAndSweeps$" regex
+    Then it must have Resource
+    And its value must match the "^arn:aws:sqs:[a-z0-9-]+:[0-9]{12}:ecr-cleanup-(checks|sweeps|schedules-dead-letter)$" regex

@@ -52,7 +52,7 @@ Feature: The shared account reads what runs in workload accounts, and does nothi
     And its value must match the "^arn:aws:iam::[0-9]{12}:root$" regex
 
   @noskip
-  Scenario: Readers trust only run-checks there
+  Scenario: Readers trust only the functions that judge images
     Given I have aws_iam_role defined
     When its name is ".*-reader-.*" regex
     Then it must have assume_role_policy
@@ -60,7 +60,7 @@ Feature: The shared account reads what runs in workload accounts, and does nothi
     Then it must have Condition
     Then it must have ArnEquals
     Then it must have aws:PrincipalArn
-    And its value must match the "^arn:aws:iam::[0-9]{12}:role/ecr-cleanup-run-checks$" regex
+    And its value must match the "^arn:aws:iam::[0-9]{12}:role/ecr-cleanup-(run-checks|sweep)$" regex
 
   @noskip
   Scenario: Readers want to hear the name of the bus
@@ -94,9 +94,9 @@ Feature: The shared account reads what runs in workload accounts, and does nothi
     And its value must match the "^sts:AssumeRole$" regex
 
   @noskip
-  Scenario: Only run-checks assumes roles
+  Scenario: Only the functions that judge images assume roles
     Given I have aws_iam_role_policy defined
-    When its role is not ".*-run-checks$" regex
+    When its role is not ".*-(run-checks|sweep)$" regex
     Then it must have policy
     Then it must have Statement
     Then it must have Sid
