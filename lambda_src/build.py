@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).resolve().parent / "ecr_cleanup"
 
-# The command line is for people, not for Lambda.
-LEFT_OUT = PACKAGE / "cli"
+# The command line is for people, not for Lambda, and the report's page comes to it from S3.
+LEFT_OUT = {PACKAGE / "cli", PACKAGE / "page"}
 
 
 def sources() -> dict[str, Path]:
     """The Python files of the package by their names in the zip, sorted."""
     files = {path.relative_to(PACKAGE.parent).as_posix(): path for path in PACKAGE.rglob("*.py")}
-    return {name: path for name, path in sorted(files.items()) if LEFT_OUT not in path.parents}
+    return {name: path for name, path in sorted(files.items()) if LEFT_OUT.isdisjoint(path.parents)}
 
 
 def build(output: Path) -> int:

@@ -7,7 +7,7 @@ locals {
   # The same files that build.py packs, and build.py itself.
   package_sources = concat(
     ["build.py"],
-    [for file in fileset(local.lambda_src, "ecr_cleanup/**/*.py") : file if !startswith(file, "ecr_cleanup/cli/")],
+    [for file in fileset(local.lambda_src, "ecr_cleanup/**/*.py") : file if !can(regex("^ecr_cleanup/(cli|page)/", file))],
   )
   package_sources_hash = base64sha256(jsonencode({
     for file in local.package_sources : file => filesha256("${local.lambda_src}/${file}")
