@@ -145,6 +145,26 @@ class Finder:
         """Read what the ledger knows of these images, and forget what it knew of others."""
         self._records = self._ledger.images(image_ids)
 
+    def take_listing(self, repository: Repository, images: Iterable[Image]) -> None:
+        """All images of a repository, as they were just listed."""
+        self._listings[repository] = {image.id.digest: image for image in images}
+
+    def newer_images(self, image: Image) -> int:
+        """How many images of its repository are newer."""
+        times = self._times(image.id.repository)
+        return len(times) - bisect_right(times, image.pushed_at)
+
+    def known_parents(self, repository: Repository) -> dict[str, set[str]] | None:
+        """As `parents`, by what the ledger knows of manifests; None where it does not know those of all indexes."""
+        indexes = [image.id for image in self._listing(repository).values() if image.is_index]
+        parents: defaultdict[str, set[str]] = defaultdict(set)
+        for index, record in self._ledger.images(indexes).items():
+            if record.manifest is None:
+                return None
+            for child in record.manifest.children:
+                parents[child].add(index.digest)
+        return dict(parents)
+
     def look_up_users(self, images: Iterable[Image]) -> None:
         """Look up the first users of many images in as few calls as possible."""
         users = (usage for image in images for usage in self.inventory.users_of(image)[:_AT_A_TIME])
@@ -194,8 +214,7 @@ class Finder:
             case Question.PINS:
                 return replace(evidence, pins=self._pins_of(image))
             case Question.NEWER_IMAGES:
-                times = self._times(image.id.repository)
-                return replace(evidence, newer_images=len(times) - bisect_right(times, image.pushed_at))
+                return replace(evidence, newer_images=self.newer_images(image))
             case Question.MANIFEST:
                 return self._with_manifest(evidence, image, policy)
             case Question.REMOVALS_LEFT:

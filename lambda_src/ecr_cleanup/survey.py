@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.inventory import Usage
     from ecr_cleanup.settings import CheckSettings
 
+UNKNOWN_INDEX = "unless an index contains it: manifests were not read"
 # What a check found to be part of an index is left alone for so long: asking again reads manifests.
 _HELD_FOR = timedelta(days=7)
 
@@ -127,5 +128,5 @@ class Survey:
             if held_at and evidence.now - held_at < _HELD_FOR:
                 reason = f"an index of the repository contained it at {held_at:%Y-%m-%dT%H:%M:%SZ}"
                 return Judged(image, Decision(Verdict.KEEP, "held_by_an_index", reason), evidence)
-            doubts.append("unless an index contains it: manifests were not read")
+            doubts.append(UNKNOWN_INDEX)
         return Judged(image, answer, evidence, tuple(doubts))

@@ -7,7 +7,7 @@ resource "aws_s3_object" "report_page" {
   content_type = "text/html; charset=utf-8"
   content = replace(
     file("${local.lambda_src}/ecr_cleanup/page/page.html"),
-    "/*CHART_LIBRARY*/",
+    "\"CHART_LIBRARY\"",
     file("${local.lambda_src}/ecr_cleanup/page/chart.umd.min.js"),
   )
   tags = var.tags

@@ -7,12 +7,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ecr_cleanup.check import Check
 from ecr_cleanup.errors import ScheduleConflictError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
-    from ecr_cleanup.check import Check
     from ecr_cleanup.settings import Settings
 
 # A schedule this close to firing may fire, or be removed after firing, while it is being changed
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _MARGIN = timedelta(minutes=2)
 _ATTEMPTS = 3
 _FORMAT = "at(%Y-%m-%dT%H:%M:%S)"
+CHECK_NAME = re.compile(r"[0-9a-f]{64}")
+"""The names of the schedules that are checks; others of the group begin, or go on with, a sweep."""
 CONTINUED_SWEEP = "sweep-continued"
 """How the names of the schedules begin that go on with a sweep."""
 
@@ -62,6 +66,27 @@ class CheckSchedules:
                 if self._create(check, due):
                     return due
         raise ScheduleConflictError(f"the schedule {name} of {check.image_id} kept changing")
+
+    def due(self, check: Check) -> datetime | None:
+        """When the image is checked; None where no check of it is pending."""
+        return self._due(check.schedule_name)
+
+    def pending(self) -> Iterator[tuple[Check, datetime]]:
+        """Every pending check and its time. One that fires meanwhile may be missing."""
+        pages = self._client.get_paginator("list_schedules").paginate(
+            GroupName=self._settings.schedule_group_name, PaginationConfig={"PageSize": 100}
+        )
+        for page in pages:
+            for summary in page["Schedules"]:
+                if not CHECK_NAME.fullmatch(summary["Name"]):
+                    continue
+                try:
+                    schedule = self._client.get_schedule(
+                        GroupName=self._settings.schedule_group_name, Name=summary["Name"]
+                    )
+                except self._client.exceptions.ResourceNotFoundException:
+                    continue
+                yield Check.from_json(schedule["Target"]["Input"]), _time_of(schedule["ScheduleExpression"])
 
     def put_if_none(self, check: Check, due: datetime) -> bool:
         """See to it that the image is checked at `due`, unless a check of it is pending: False then."""
@@ -110,7 +135,7 @@ class CheckSchedules:
             schedule = self._client.get_schedule(GroupName=self._settings.schedule_group_name, Name=name)
         except self._client.exceptions.ResourceNotFoundException:
             return None
-        return datetime.strptime(schedule["ScheduleExpression"], _FORMAT).replace(tzinfo=UTC)
+        return _time_of(schedule["ScheduleExpression"])
 
     def _definition(self, check: Check, due: datetime) -> dict[str, Any]:
         description = f"Image deletion check of {check.image_id}"
@@ -136,6 +161,10 @@ class CheckSchedules:
                 "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
             },
         }
+
+
+def _time_of(expression: str) -> datetime:
+    return datetime.strptime(expression, _FORMAT).replace(tzinfo=UTC)
 
 
 def _whole_second(time: datetime) -> datetime:

@@ -16,7 +16,7 @@ from ecr_cleanup.report_page import fill
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CHART_LIBRARY = "/*CHART_LIBRARY*/"
+_CHART_LIBRARY = '"CHART_LIBRARY"'
 
 
 @cache
