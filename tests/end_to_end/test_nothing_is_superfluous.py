@@ -77,8 +77,7 @@ def everything(installation: Installation) -> bool:
     # The last one's event carries no images, so the aggregator is asked.
     for arn in (moved, used, large):
         installation.deregister(arn)
-    aws.advance(HOUR + MINUTE)
-    installation.sweep()
+    aws.advance(HOUR)
     # A later use puts the check of `moved` off.
     installation.deregister(later)
     # A check that comes early and is postponed puts its own schedule off.
@@ -98,6 +97,13 @@ def everything(installation: Installation) -> bool:
     aws.faults.heal_source(DEVELOPMENT, REGION)
     aws.advance(2 * GRACE)
     aws.behaviour.schedule_removal_delay = timedelta()
+    # A sweep finds a registration that the aggregator shows by now, and an image that was never deployed.
+    another = installation.repository()
+    installation.push(another, "v1")
+    installation.push(another, "v2")
+    installation.register(PRODUCTION, f"{HOST}/{another}:v1")
+    aws.advance(timedelta(days=15))
+    installation.sweep()
     return installation.status(careful, archived) == "ARCHIVED" and not any(
         installation.exists(repository, digest) for digest in digests.values()
     )
