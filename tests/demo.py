@@ -6,6 +6,7 @@ moves the clock by a day, and shows what became of every image and why.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import tempfile
@@ -19,16 +20,21 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console, Group
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ecr_cleanup.cli.installation import Installation
+from ecr_cleanup.cli.output import show_plan
+from ecr_cleanup.cli.planning import Planner, Progress
+from ecr_cleanup.page import render
 from local_aws import LocalAws
 from local_aws.images import push_build, push_image, push_signature
 from terraform_tools import Terraform, copy_of_tree, terraform_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 SHARED, PRODUCTION, DEVELOPMENT = "111111111111", "222222222222", "333333333333"
 ACCOUNTS = {SHARED: "shared", PRODUCTION: "production", DEVELOPMENT: "development"}
@@ -62,6 +68,7 @@ REPORTS = Story(
 )
 SHOP = Story("shop", "sha-4f2a", "was latest when production deployed latest, which has moved on since", survives=True)
 STORIES = (API, WEB, ARCHIVE, WORKER, BILLING, GATEWAY, REPORTS, SHOP)
+REPORT = Path(__file__).resolve().parents[1] / "build" / "demo-report.html"
 # Deregistered three hours later than the others.
 LATER = timedelta(hours=3)
 
@@ -92,6 +99,7 @@ class Demo:
         self._deploy()
         self._let_a_day_pass()
         everything_as_expected = self._show()
+        self._plan()
         with self._step("terraform plan, a second time"):
             changes = terraform.plan()
         if changes:
@@ -99,7 +107,7 @@ class Demo:
         else:
             self._console.print("  [green]No changes.[/] The infrastructure matches the configuration.")
         self._console.print(
-            f"\nDone in {perf_counter() - self._began:.0f} s. Everything was temporary and is gone now."
+            f"\nDone in {perf_counter() - self._began:.0f} s. Everything else was temporary and is gone now."
         )
         return 0 if everything_as_expected and not changes else 1
 
@@ -109,7 +117,7 @@ class Demo:
         began = perf_counter()
         if not self._console.is_terminal:
             self._console.print(f"… {text}", highlight=False)
-        with Progress(
+        with ProgressBar(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -250,6 +258,16 @@ class Demo:
         self._console.print(f"Of the images that tasks pulled, {len(failed) or 'none'} was missing.")
         return expected and not left and not failed
 
+    def _plan(self) -> None:
+        """What a person sees who looks into the installation: `ecr-cleanup plan --html FILE`."""
+        with self._step("ecr-cleanup plan"), _environment(self._aws.terraform_environment(SHARED)):
+            installation = Installation.find("ecr-cleanup")
+            report = Planner(installation).report((), Progress())
+        REPORT.parent.mkdir(exist_ok=True)
+        REPORT.write_text(render(report), encoding="utf-8")
+        show_plan(self._console, report, limit=8)
+        self._console.print(f"The same as a page: {REPORT}", highlight=False)
+
     def _images(self, repository: str) -> set[str]:
         """The digests of all images of a repository."""
         registry = self._aws.session(SHARED).client("ecr")
@@ -275,6 +293,18 @@ class Demo:
         for account, name in ACCOUNTS.items():
             reason = reason.replace(f"arn:aws:ecs:{REGION}:{account}:", f"{name}: ")
         return reason.replace(f"{HOST}/", "")
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a while."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def main() -> int:

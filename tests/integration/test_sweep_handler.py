@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import jsonschema
 import pytest
 
 from ecr_cleanup.check import Check
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.aws.ledger import Ledger
     from ecr_cleanup.aws.scheduler import CheckSchedules
 
+SCHEMA = Path(__file__).resolve().parents[2] / "docs/report.schema.json"
 START = json.dumps({"version": 1, "sweep": "start"})
 PAGE = '<script type="application/json" id="report">"REPORT"</script>'
 
@@ -156,6 +159,7 @@ def test_publishes_its_report(function: Function, ecr: Pushed, clock: FakeClock)
     image_id = push_old(ecr, clock, repository, "v2", content="two")
     assert function(START) == []
     report = json.loads(stored("cleanup/report.json"))
+    jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
     assert report["totals"]["reclaimable_images"] == 2
     assert image_id.digest in {image["digest"] for image in report["images"]}
     page = stored("cleanup/report.html")
