@@ -105,8 +105,9 @@ def _keep(rule: str, reason: str, until: datetime | None = None) -> Decision:
     return Decision(Verdict.KEEP, rule, reason, until)
 
 
-def _wait(rule: str, reason: str, until: datetime, evidence: Evidence) -> Decision | None:
-    return Decision(Verdict.POSTPONE, rule, reason, until) if until > evidence.now else None
+def _wait(rule: str, reason: Callable[[], str], until: datetime, evidence: Evidence) -> Decision | None:
+    """The reason is put into words only where it is one: most images are judged without having to wait."""
+    return Decision(Verdict.POSTPONE, rule, reason(), until) if until > evidence.now else None
 
 
 def not_opted_in(_: Image, evidence: Evidence, policy: Policy) -> Decision | None:
@@ -216,7 +217,10 @@ def untagged(image: Image, evidence: Evidence, policy: Policy) -> Decision | Non
         times = [(image.pushed_at, "pushed"), *([(at, "pulled")] if (at := evidence.last_pulled_at) else [])]
         since, what = max(times)
         return _wait(
-            "untagged", f"it is untagged, and was {what} at {_text(since)}, less than {age} ago", since + age, evidence
+            "untagged",
+            lambda: f"it is untagged, and was {what} at {_text(since)}, less than {age} ago",
+            since + age,
+            evidence,
         )
     reason = "it is untagged: it can be part of an index, or run under a tag that it had, and nobody asked what runs"
     return _keep("untagged", reason)
@@ -247,13 +251,24 @@ def within_grace_period(image: Image, evidence: Evidence, policy: Policy) -> Dec
     """The image was used so recently that a rollback may still want it."""
     grace = policy.grace_period
     if evidence.last_used_at is None:
-        since = evidence.watched_since or evidence.now
-        reason = f"no use of it is known, and it is watched since {_text(since)}, less than the grace period of {grace}"
-        return _wait("within_grace_period", reason, since + grace, evidence)
+        watched = evidence.watched_since or evidence.now
+        return _wait(
+            "within_grace_period",
+            lambda: (
+                f"no use of it is known, and it is watched since {_text(watched)}, "
+                f"less than the grace period of {grace}"
+            ),
+            watched + grace,
+            evidence,
+        )
     # An event can come late, and be about a tag that has moved to a new image since.
     since, what = max((evidence.last_used_at, "last used"), (image.pushed_at, "pushed"))
-    reason = f"{what} at {_text(since)}, less than the grace period of {grace} ago"
-    return _wait("within_grace_period", reason, since + grace, evidence)
+    return _wait(
+        "within_grace_period",
+        lambda: f"{what} at {_text(since)}, less than the grace period of {grace} ago",
+        since + grace,
+        evidence,
+    )
 
 
 def too_young(image: Image, evidence: Evidence, policy: Policy) -> Decision | None:
@@ -261,23 +276,34 @@ def too_young(image: Image, evidence: Evidence, policy: Policy) -> Decision | No
     if evidence.last_used_at is not None:
         return None
     age, pulled_within = policy.protections.minimum_age, policy.protections.never_used_pulled_within
-    reason = f"no use of it is known, and it was pushed at {_text(image.pushed_at)}, less than {age} ago"
-    if waits := _wait("too_young", reason, image.pushed_at + age, evidence):
-        return waits
-    if evidence.last_pulled_at is None:
-        return None
-    reason = (
-        f"no use of it is known, but it was pulled at {_text(evidence.last_pulled_at)}, less than {pulled_within} ago"
+    waits = _wait(
+        "too_young",
+        lambda: f"no use of it is known, and it was pushed at {_text(image.pushed_at)}, less than {age} ago",
+        image.pushed_at + age,
+        evidence,
     )
-    return _wait("too_young", reason, evidence.last_pulled_at + pulled_within, evidence)
+    pulled_at = evidence.last_pulled_at
+    if waits or pulled_at is None:
+        return waits
+    return _wait(
+        "too_young",
+        lambda: f"no use of it is known, but it was pulled at {_text(pulled_at)}, less than {pulled_within} ago",
+        pulled_at + pulled_within,
+        evidence,
+    )
 
 
 def pulled_recently(_: Image, evidence: Evidence, policy: Policy) -> Decision | None:
     """Somebody pulled it whom nobody knows."""
-    if evidence.last_pulled_at is None:
+    pulled_at = evidence.last_pulled_at
+    if pulled_at is None:
         return None
-    reason = f"pulled at {_text(evidence.last_pulled_at)}, less than {policy.pulled_within} ago"
-    return _wait("pulled_recently", reason, evidence.last_pulled_at + policy.pulled_within, evidence)
+    return _wait(
+        "pulled_recently",
+        lambda: f"pulled at {_text(pulled_at)}, less than {policy.pulled_within} ago",
+        pulled_at + policy.pulled_within,
+        evidence,
+    )
 
 
 def archived(image: Image, evidence: Evidence, policy: Policy) -> Decision | None:
@@ -290,9 +316,13 @@ def archived(image: Image, evidence: Evidence, policy: Policy) -> Decision | Non
         )
     if evidence.archived_at is None:
         return _keep("archived", "somebody else put it into the archive")
-    until = evidence.archived_at + policy.archive_period
-    reason = f"archived at {_text(evidence.archived_at)}, less than {policy.archive_period} ago"
-    return _wait("archived", reason, until, evidence)
+    archived_at = evidence.archived_at
+    return _wait(
+        "archived",
+        lambda: f"archived at {_text(archived_at)}, less than {policy.archive_period} ago",
+        archived_at + policy.archive_period,
+        evidence,
+    )
 
 
 def held_by_an_index(_: Image, evidence: Evidence, policy: Policy) -> Decision | Question | None:

@@ -800,7 +800,7 @@ CONDITIONS = [
     # The rules, once more and in part
     Mutant(
         decision.too_young,
-        "if evidence.last_pulled_at is None:",
+        "if waits or pulled_at is None:",
         "if True:",
         an_image_that_nobody_used_and_somebody_pulled,
     ),
@@ -1231,7 +1231,7 @@ CONDITIONS = [
         "*()",
         pinning(living.a_revision_without_a_digest),
     ),
-    Mutant(decision.untagged, "since + age, evidence", "since, evidence", an_untagged_image_that_is_young),
+    Mutant(decision.untagged, "since + age,", "since,", an_untagged_image_that_is_young),
     Mutant(
         decision.untagged,
         '*([(at, "pulled")] if (at := evidence.last_pulled_at) else [])',
