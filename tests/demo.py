@@ -25,9 +25,11 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ecr_cleanup.cli.installation import Installation
-from ecr_cleanup.cli.output import show_plan
-from ecr_cleanup.cli.planning import Planner, Progress
+from ecr_cleanup.cli.calls import READS
+from ecr_cleanup.cli.installation import Where, find_installation
+from ecr_cleanup.cli.output import Printer, Steps
+from ecr_cleanup.cli.plan import Planner, show
+from ecr_cleanup.cli.session import AwsSession
 from ecr_cleanup.page import render
 from local_aws import LocalAws
 from local_aws.images import push_build, push_image, push_signature
@@ -261,11 +263,11 @@ class Demo:
     def _plan(self) -> None:
         """What a person sees who looks into the installation: `ecr-cleanup plan --html FILE`."""
         with self._step("ecr-cleanup plan"), _environment(self._aws.terraform_environment(SHARED)):
-            installation = Installation.find("ecr-cleanup")
-            report = Planner(installation).report((), Progress())
+            installation = find_installation(AwsSession(None, REGION, READS), Where())
+            found = Planner(installation, Steps()).plan([])
         REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(render(report), encoding="utf-8")
-        show_plan(self._console, report, limit=8)
+        REPORT.write_text(render(found.report), encoding="utf-8")
+        show(found, Printer(), everything=False)
         self._console.print(f"The same as a page: {REPORT}", highlight=False)
 
     def _images(self, repository: str) -> set[str]:

@@ -146,24 +146,29 @@ class Finder:
         self._records = self._ledger.images(image_ids)
 
     def take_listing(self, repository: Repository, images: Iterable[Image]) -> None:
-        """All images of a repository, as they were just listed."""
+        """Take note of all images of a repository, which need not be listed again then."""
         self._listings[repository] = {image.id.digest: image for image in images}
 
     def newer_images(self, image: Image) -> int:
-        """How many images of its repository are newer."""
+        """How many images of its repository are newer, by a listing of all."""
         times = self._times(image.id.repository)
         return len(times) - bisect_right(times, image.pushed_at)
 
-    def known_parents(self, repository: Repository) -> dict[str, set[str]] | None:
-        """As `parents`, by what the ledger knows of manifests; None where it does not know those of all indexes."""
+    def known_parents(self, repository: Repository) -> tuple[Mapping[str, Collection[str]], Collection[str]]:
+        """By digest, the indexes that hold it, as far as the ledger has their manifests; and the other indexes.
+
+        Those in the archive are among them. Reads no manifest, and so is no pull.
+        """
         indexes = [image.id for image in self._listing(repository).values() if image.is_index]
         parents: defaultdict[str, set[str]] = defaultdict(set)
+        unknown = set()
         for index, record in self._ledger.images(indexes).items():
             if record.manifest is None:
-                return None
+                unknown.add(index.digest)
+                continue
             for child in record.manifest.children:
                 parents[child].add(index.digest)
-        return dict(parents)
+        return parents, unknown
 
     def look_up_users(self, images: Iterable[Image]) -> None:
         """Look up the first users of many images in as few calls as possible."""

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from ecr_cleanup.inventory import Usage
     from ecr_cleanup.settings import CheckSettings
 
-UNKNOWN_INDEX = "unless an index contains it: manifests were not read"
 # What a check found to be part of an index is left alone for so long: asking again reads manifests.
 _HELD_FOR = timedelta(days=7)
+
+ACCOUNTS_NOT_ASKED = "unless it runs: the accounts were not asked"
+MANIFESTS_NOT_READ = "unless an index contains it: manifests were not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Survey:
                     evidence = replace(evidence, newer_images=newer_images(image))
                 case Question.RUNNING if not self._asks_accounts:
                     evidence = replace(evidence, asked=True, pins=())
-                    doubts.append("unless it runs: the accounts were not asked")
+                    doubts.append(ACCOUNTS_NOT_ASKED)
                 case _:
                     evidence = self._finder.answer(answer, evidence, policy)
         if answer.verdict is not Verdict.REMOVE:
@@ -128,5 +130,5 @@ class Survey:
             if held_at and evidence.now - held_at < _HELD_FOR:
                 reason = f"an index of the repository contained it at {held_at:%Y-%m-%dT%H:%M:%SZ}"
                 return Judged(image, Decision(Verdict.KEEP, "held_by_an_index", reason), evidence)
-            doubts.append(UNKNOWN_INDEX)
+            doubts.append(MANIFESTS_NOT_READ)
         return Judged(image, answer, evidence, tuple(doubts))

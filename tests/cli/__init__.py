@@ -1,1 +1,1 @@
-"""The command line, against moto."""
+"""The command line, on an installation in moto."""

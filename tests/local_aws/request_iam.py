@@ -380,9 +380,10 @@ def _sqs(api: ApiRequest, scope: _Scope) -> list[Permission]:
 
 
 def _events(api: ApiRequest, scope: _Scope) -> list[Permission]:
-    if api.operation == "ListTargetsByRule":
+    named_by = {"DescribeRule": "Name", "ListTargetsByRule": "Rule"}
+    if api.operation in named_by:
         bus = str(api.params.get("EventBusName", "default")).rpartition("/")[2]
-        rule = api.params.get("Rule", "")
+        rule = api.params.get(named_by[api.operation], "")
         return _on(_action(api), [scope.arn("events", f"rule/{rule if bus == 'default' else f'{bus}/{rule}'}")], scope)
     if api.operation != "PutEvents":
         return _anything(api, scope)
@@ -412,7 +413,11 @@ def _sts(api: ApiRequest, scope: _Scope) -> list[Permission]:
 
 
 def _lambda(api: ApiRequest, scope: _Scope) -> list[Permission]:
-    actions = {"Invoke": "lambda:InvokeFunction", "GetFunction": "lambda:GetFunction"}
+    actions = {
+        "Invoke": "lambda:InvokeFunction",
+        "GetFunction": "lambda:GetFunction",
+        "GetFunctionConfiguration": "lambda:GetFunctionConfiguration",
+    }
     if api.operation not in actions:
         return _anything(api, scope)
     name = api.params["FunctionName"]

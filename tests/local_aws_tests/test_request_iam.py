@@ -335,6 +335,18 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
             {"FunctionName": arn("lambda", "function:run"), "Qualifier": "3"},
             [("lambda:GetFunction", arn("lambda", "function:run:3"))],
         ),
+        (
+            "lambda",
+            "get_function_configuration",
+            {"FunctionName": "run"},
+            [("lambda:GetFunctionConfiguration", arn("lambda", "function:run"))],
+        ),
+        (
+            "events",
+            "describe_rule",
+            {"Name": "nightly", "EventBusName": "bus"},
+            [("events:DescribeRule", arn("events", "rule/bus/nightly"))],
+        ),
         ("lambda", "list_functions", {"FunctionVersion": "ALL"}, [("lambda:ListFunctions", "*")]),
         ("batch", "describe_job_definitions", {"status": "ACTIVE"}, [("batch:DescribeJobDefinitions", "*")]),
         ("scheduler", "list_schedule_groups", {"MaxResults": 100}, [("scheduler:ListScheduleGroups", "*")]),

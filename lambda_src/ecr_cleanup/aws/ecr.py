@@ -155,11 +155,6 @@ class Registry:
             if not token:
                 return
 
-    def repository_names(self, registry_id: str, region: str) -> list[str]:
-        """The names of all repositories of a region."""
-        pages = self._client_for(region).get_paginator("describe_repositories").paginate(registryId=registry_id)
-        return sorted(found["repositoryName"] for page in pages for found in page["repositories"])
-
     def manifests(self, image_ids: Iterable[ImageId]) -> dict[ImageId, Manifest]:
         """What the manifests of the images say, without those that are gone, or archived. Counts as a pull of each.
 

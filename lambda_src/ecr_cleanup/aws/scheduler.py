@@ -7,14 +7,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ecr_cleanup.check import Check
 from ecr_cleanup.errors import ScheduleConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
+    from ecr_cleanup.check import Check
     from ecr_cleanup.settings import Settings
 
 # A schedule this close to firing may fire, or be removed after firing, while it is being changed
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 _MARGIN = timedelta(minutes=2)
 _ATTEMPTS = 3
 _FORMAT = "at(%Y-%m-%dT%H:%M:%S)"
-CHECK_NAME = re.compile(r"[0-9a-f]{64}")
-"""The names of the schedules that are checks; others of the group begin, or go on with, a sweep."""
 CONTINUED_SWEEP = "sweep-continued"
 """How the names of the schedules begin that go on with a sweep."""
 
@@ -66,27 +62,6 @@ class CheckSchedules:
                 if self._create(check, due):
                     return due
         raise ScheduleConflictError(f"the schedule {name} of {check.image_id} kept changing")
-
-    def due(self, check: Check) -> datetime | None:
-        """When the image is checked; None where no check of it is pending."""
-        return self._due(check.schedule_name)
-
-    def pending(self) -> Iterator[tuple[Check, datetime]]:
-        """Every pending check and its time. One that fires meanwhile may be missing."""
-        pages = self._client.get_paginator("list_schedules").paginate(
-            GroupName=self._settings.schedule_group_name, PaginationConfig={"PageSize": 100}
-        )
-        for page in pages:
-            for summary in page["Schedules"]:
-                if not CHECK_NAME.fullmatch(summary["Name"]):
-                    continue
-                try:
-                    schedule = self._client.get_schedule(
-                        GroupName=self._settings.schedule_group_name, Name=summary["Name"]
-                    )
-                except self._client.exceptions.ResourceNotFoundException:
-                    continue
-                yield Check.from_json(schedule["Target"]["Input"]), _time_of(schedule["ScheduleExpression"])
 
     def put_if_none(self, check: Check, due: datetime) -> bool:
         """See to it that the image is checked at `due`, unless a check of it is pending: False then."""

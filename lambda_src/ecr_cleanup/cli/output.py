@@ -1,133 +1,128 @@
-"""How reports are shown in a terminal, and written for other programs."""
+"""How results look: tables in colour that fit the terminal where there is one, and plain text in pipes."""
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING, Any
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from ecr_cleanup.report import dollars_a_month
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Sequence
 
-    from rich.console import Console
-
-_COLUMNS = (
-    "repository",
-    "region",
-    "digest",
-    "tags",
-    "bytes",
-    "pushed_at",
-    "pulled_at",
-    "last_used_at",
-    "archived",
-    "verdict",
-    "rule",
-    "reason",
-    "certain",
-    "accounts",
-)
-_VERDICTS = {"remove": ("would go", "magenta"), "keep": ("stays", "green"), "postpone": ("waits", "yellow")}
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_SHORT_DIGEST = 19
+STYLES = {"remove": "magenta", "ok": "green", "warning": "yellow", "failure": "bold red"}
 
 
 def size(size_bytes: int) -> str:
-    """A size as people read it, decimal as ECR bills it."""
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if size_bytes >= factor:
-            number = size_bytes / factor
-            return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
-    return f"{size_bytes} B"
+    """A size as ECR's prices count it, a kilobyte having 1000 bytes."""
+    value, unit = float(size_bytes), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
 
 
-def money(size_bytes: int) -> str:
-    """What so much storage costs in a month."""
-    return f"${dollars_a_month(size_bytes):,.2f}"
+def dollars(amount: float) -> str:
+    """An amount of dollars."""
+    return f"${amount:,.2f}"
 
 
-def as_csv(report: Mapping[str, Any]) -> str:
-    """The images of a report, one a line."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for image in report["images"]:
-        values = (image[name] for name in _COLUMNS)
-        writer.writerow(" ".join(value) if isinstance(value, list) else value for value in values)
-    return stream.getvalue()
+class Printer:
+    """Writes to standard output; what is not the result goes to standard error."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._stderr = Console(stderr=True, highlight=False)
+
+    def line(self, text: str = "", *, style: str | None = None) -> None:
+        """One line, however long."""
+        self._console.print(Text(text, style=style or ""), soft_wrap=True)
+
+    def raw(self, text: str) -> None:
+        """A document as it is."""
+        sys.stdout.write(text)
+        # While somebody can still handle that nobody reads on.
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """One line that is not part of the result."""
+        self._stderr.print(Text(text, style="yellow"), soft_wrap=True)
+
+    def digest(self, digest: str) -> str:
+        """All of a digest; on a terminal only as much as tells images apart: `sha256:` and twelve digits."""
+        return digest[:_SHORT_DIGEST] if self._console.is_terminal else digest
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+        """A table; the columns in `right` are numbers."""
+        if self._console.is_terminal:
+            self._console.print(self._table_for_terminal(columns, rows, right))
+            return
+        widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+        for row in ([column.upper() for column in columns], *rows):
+            cells = [
+                cell.rjust(width) if column in right else cell.ljust(width)
+                for column, cell, width in zip(columns, row, widths, strict=True)
+            ]
+            self.raw("  ".join(cells).rstrip() + "\n")
+
+    def _table_for_terminal(self, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        return table
+
+    @contextmanager
+    def progress(self) -> Iterator[Steps]:
+        """Show how far something is, on a terminal."""
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._stderr,
+            transient=True,
+            disable=not self._stderr.is_terminal,
+        ) as bars:
+            yield Steps(bars)
 
 
-def show_plan(console: Console, report: Mapping[str, Any], *, limit: int) -> None:
-    """A report as tables: the repositories, the images that would go first, and what keeps the others."""
-    totals = report["totals"]
-    table = Table(title="Repositories", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for name in ("Repository", "Images", "Stored", "Would go", "Size", "A month"):
-        table.add_column(name, justify="left" if name == "Repository" else "right", overflow="fold")
-    for each in sorted(report["repositories"], key=lambda it: (-it["reclaimable_bytes"], it["repository"])):
-        table.add_row(
-            each["repository"],
-            f"{each['images']:,}",
-            size(each["bytes"]),
-            f"{each['reclaimable_images']:,}",
-            size(each["reclaimable_bytes"]),
-            money(each["reclaimable_bytes"]),
-        )
-    console.print(table)
-    if report["images"]:
-        console.print(_images(report["images"], limit))
-    _say_what_keeps(console, report["kept_by_rule"])
-    _say_what_is_not_known(console, report)
-    console.print(
-        f"[bold]{totals['reclaimable_images']:,} of {totals['images']:,} images would go[/]: at most "
-        f"{size(totals['reclaimable_bytes'])} of {size(totals['bytes'])}, {money(totals['reclaimable_bytes'])} a month "
-        "(layers that images share are counted with each).",
-        highlight=False,
-    )
+class Steps:
+    """What is going on, as far as somebody looks at it."""
+
+    def __init__(self, bars: Progress | None = None) -> None:
+        self._bars = bars
+
+    @contextmanager
+    def step(self, text: str, total: int | None = None) -> Iterator[Step]:
+        """One thing that takes a while, of so many parts if that is known."""
+        if self._bars is None:
+            yield Step()
+            return
+        task = self._bars.add_task(text, total=total)
+        try:
+            yield Step(self._bars, int(task))
+        finally:
+            self._bars.remove_task(task)
 
 
-def _images(images: list[Mapping[str, Any]], limit: int) -> Table:
-    table = Table(title="Images", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    table.add_column("Image", overflow="fold", ratio=3)
-    table.add_column("Verdict", no_wrap=True)
-    table.add_column("Size", justify="right", no_wrap=True)
-    table.add_column("Why", overflow="fold", ratio=5)
-    for image in images[:limit]:
-        text, style = _VERDICTS[image["verdict"]]
-        name = image["tags"][0] if image["tags"] else image["digest"][:19]
-        more = f" (+{len(image['tags']) - 1})" if len(image["tags"]) > 1 else ""
-        mark = "" if image["certain"] else "?"
-        table.add_row(
-            f"{image['repository']}{':' if image['tags'] else '@'}{name}{more}",
-            Text(f"{text}{mark}", style=style),
-            size(image["bytes"]),
-            Text(image["reason"]),
-        )
-    if len(images) > limit:
-        table.caption = f"{len(images) - limit:,} more: --limit, or --output csv"
-        table.caption_justify = "left"
-    return table
+class Step:
+    """A bar."""
 
+    def __init__(self, bars: Progress | None = None, task: int = 0) -> None:
+        self._bars = bars
+        self._task = task
 
-def _say_what_keeps(console: Console, kept: Iterable[Mapping[str, Any]]) -> None:
-    parts = [f"{each['rule']} {each['images']:,} ({size(each['bytes'])})" for each in kept]
-    if parts:
-        console.print(f"What keeps the others: {', '.join(parts)}.", highlight=False)
-
-
-def _say_what_is_not_known(console: Console, report: Mapping[str, Any]) -> None:
-    if not report["asked_what_runs"]:
-        console.print(
-            "What runs in the accounts was not asked: only the functions can. What would go but runs somewhere stays.",
-            highlight=False,
-        )
-    for problem in report["problems"]:
-        place = "/".join(filter(None, (problem["account"], problem["region"])))
-        console.print(
-            Text(f"Not trusted: {place + ': ' if place else ''}{problem['reason']} ({problem['repair']})", "red")
-        )
-    if report["problems"]:
-        console.print("While this is so, nothing is removed.", style="red")
+    def advance(self, text: str | None = None, by: int = 1) -> None:
+        """So much more is done."""
+        if self._bars is not None:
+            more = {} if text is None else {"description": text}
+            self._bars.update(self._task, advance=by, **more)  # type: ignore[arg-type]

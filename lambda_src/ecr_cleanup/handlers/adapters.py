@@ -29,9 +29,9 @@ class Adapters:
     live_usage: LiveUsage | None
 
     @classmethod
-    def of(cls, settings: CheckSettings, ledger: Ledger | None = None) -> Adapters:
-        """Make them, with clients that have the caller's own credentials, and the ledger of the installation."""
-        ledger = ledger or Ledger(clients.dynamodb_client(), settings.ledger_table_name)
+    def of(cls, settings: CheckSettings) -> Adapters:
+        """Make them, with clients that have the function's own credentials."""
+        ledger = Ledger(clients.dynamodb_client(), settings.ledger_table_name)
         registry = Registry(clients.ecr_clients(), settings.partition)
         inventory_taker = InventoryTaker(
             settings,
