@@ -114,28 +114,33 @@ class Bench:
         self.configure(READER_ROLE_NAME=ROLE, READER_EXTERNAL_ID=EXTERNAL_ID, **changes)
 
     def run(self) -> CheckRun:
-        live_usage = None
-        if role := self.settings.reader_role:
-            accounts = self.accounts
-            live_usage = LiveUsage(self.settings, role, accounts.sts_client(), accounts.place_client, self.ledger)
-        taker = InventoryTaker(
+        return CheckRun(
+            self.settings,
+            registry=self.ecr.registry,
+            ledger=self.ledger,
+            inventory_taker=self.inventory_taker(),
+            schedules=self.schedules,
+            event_bus=self.bus,
+            clock=self.clock,
+            time_left=lambda: self.time_left,
+            live_usage=self.live_usage(),
+        )
+
+    def inventory_taker(self) -> InventoryTaker:
+        return InventoryTaker(
             self.settings,
             self.aggregator,  # type: ignore[arg-type]
             self.ledger,
             self.ecr.registry,
             self.organization,
         )
-        return CheckRun(
-            self.settings,
-            registry=self.ecr.registry,
-            ledger=self.ledger,
-            inventory_taker=taker,
-            schedules=self.schedules,
-            event_bus=self.bus,
-            clock=self.clock,
-            time_left=lambda: self.time_left,
-            live_usage=live_usage,
-        )
+
+    def live_usage(self) -> LiveUsage | None:
+        """None where live usage is off."""
+        if (role := self.settings.reader_role) is None:
+            return None
+        accounts = self.accounts
+        return LiveUsage(self.settings, role, accounts.sts_client(), accounts.place_client, self.ledger)
 
     def check(self, *image_ids: ImageId, attempt: int = 0) -> list[Answer]:
         checks = [Check(image_id, "test", attempt) for image_id in image_ids or (self.image_id,)]

@@ -16,11 +16,9 @@ from ecr_cleanup.decision import Verdict
 from ecr_cleanup.errors import LedgerConflictError
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.inventory import SourceStatus
-from ecr_cleanup.live_usage import LiveUsage
 from ecr_cleanup.report import Totals, total
 from ecr_cleanup.survey import Judged, Survey
 from ecr_cleanup.sweeping import Newest, SweepOutcome, SweepRun
-from ecr_cleanup.taking_inventory import InventoryTaker
 from fakes import DEV, HOST, PROD
 from integration.bench import (
     ARN,
@@ -72,22 +70,12 @@ class Sweeper:
 
     def start(self, sweep: str | None = None) -> tuple[SweepRun, SweepOutcome | None]:
         bench = self.bench
-        live_usage = None
-        if role := bench.settings.reader_role:
-            accounts = bench.accounts
-            live_usage = LiveUsage(bench.settings, role, accounts.sts_client(), accounts.place_client, bench.ledger)
-        taker = InventoryTaker(
-            bench.settings,
-            bench.aggregator,  # type: ignore[arg-type]
-            bench.ledger,
-            bench.ecr.registry,
-            bench.organization,
-        )
+        live_usage = bench.live_usage()
         finder = Finder(
             bench.settings,
             registry=bench.ecr.registry,
             ledger=bench.ledger,
-            inventory_taker=taker,
+            inventory_taker=bench.inventory_taker(),
             live_usage=live_usage,
             clock=bench.clock,
             time_left=lambda: bench.time_left,
