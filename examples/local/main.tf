@@ -46,7 +46,7 @@ module "shared_account" {
   action              = "delete"
   grace_period_hours  = var.grace_period_hours
   protections         = { newest_images = var.newest_images }
-  sweep               = { schedule = var.sweep_schedule }
+  sweep               = { schedule = var.sweep_schedule, report_bucket = var.report_bucket }
   deletion_protection = false
 }
 

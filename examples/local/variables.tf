@@ -45,3 +45,9 @@ variable "sweep_schedule" {
   description = "When all images of the opted-in repositories are looked at."
   default     = "rate(1 day)"
 }
+
+variable "report_bucket" {
+  type        = string
+  description = "A bucket that gets the report of each sweep. Default: none."
+  default     = null
+}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+REPORTS = "reports-of-sweeps"
 DEAD_LETTER_QUEUES = {
     SHARED: ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter", "sweeps-dead-letter"),
     PRODUCTION: ("forward-dead-letter",),
@@ -30,7 +31,13 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         for account in (SHARED, PRODUCTION, DEVELOPMENT):
             aws.create_account(account)
         # Most tests have but one image in a repository, which would be its newest, and no test waits for a sweep.
-        variables = {"TF_VAR_newest_images": "0", "TF_VAR_sweep_schedule": "rate(9999 days)"}
+        variables = {
+            "TF_VAR_newest_images": "0",
+            "TF_VAR_sweep_schedule": "rate(9999 days)",
+            "TF_VAR_report_bucket": REPORTS,
+        }
+        where: Any = {"LocationConstraint": REGION}
+        aws.session(SHARED).client("s3").create_bucket(Bucket=REPORTS, CreateBucketConfiguration=where)
         environment = terraform_environment(directory, aws.terraform_environment(SHARED) | variables)
         terraform = Terraform(copy_of_tree(directory / "tree") / "examples/local", environment)
         terraform.init()

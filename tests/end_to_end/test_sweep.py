@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ecr_cleanup.check import Check
 from ecr_cleanup.image import ImageId, Repository
+from end_to_end.conftest import REPORTS
 from end_to_end.installation import (
     GRACE,
     HOST,
@@ -100,6 +102,23 @@ def test_finds_what_no_event_told_of_and_keeps_what_is_used(installation: Instal
 
     ecs.update_service(cluster="sweep", service="pinned", desiredCount=0)
     ecs.delete_service(cluster="sweep", service="pinned", force=True)
+
+
+def test_a_sweep_leaves_its_report(installation: Installation) -> None:
+    repository = installation.repository()
+    digest = installation.push(repository, "v1")
+    line = installation.sweep()
+    assert line["reports"] == [f"s3://{REPORTS}/ecr-cleanup/report.{ending}" for ending in ("json", "html")]
+    s3 = installation.client("s3")
+    objects = [s3.get_object(Bucket=REPORTS, Key=report.split("/", 3)[3]) for report in line["reports"]]
+    document, page = (found["Body"].read().decode() for found in objects)
+    assert [found["ContentType"] for found in objects] == ["application/json", "text/html; charset=utf-8"]
+    report = json.loads(document)
+    assert digest in {image["digest"] for image in report["images"]}
+    assert report["totals"]["images"] == len(report["images"]) == line["images"]
+    # The page is what Terraform put there, with the charts and the report in it.
+    assert digest in page
+    assert "Chart.js" in page
 
 
 def test_the_schedule_begins_a_sweep(installation: Installation) -> None:

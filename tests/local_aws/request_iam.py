@@ -468,6 +468,26 @@ def _logs(api: ApiRequest, scope: _Scope) -> list[Permission]:
     return _on(_action(api), [scope.arn("logs", f"log-group:{group}:log-stream:{stream}")], scope)
 
 
+# Of S3 what reads and writes objects, by the permission that it takes; parts of an upload are written likewise.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_S3_OBJECTS = {
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+}
+
+
+def _s3(api: ApiRequest, scope: _Scope) -> list[Permission]:
+    if api.operation not in _S3_OBJECTS:
+        return _anything(api, scope)
+    # The ARN of an object has neither account nor region.
+    arn = f"arn:{scope.partition}:s3:::{api.params.get('Bucket', '')}/{api.params.get('Key', '')}"
+    return [Permission(_S3_OBJECTS[api.operation], arn, scope.account)]
+
+
 def _distinct(needed: list[Permission]) -> list[Permission]:
     return [each for position, each in enumerate(needed) if each not in needed[:position]]
 
@@ -480,6 +500,7 @@ _SERVICES: dict[str, Callable[[ApiRequest, _Scope], list[Permission]]] = {
     "events": _events,
     "lambda": _lambda,
     "logs": _logs,
+    "s3": _s3,
     "scheduler": _scheduler,
     "sqs": _sqs,
     "sts": _sts,

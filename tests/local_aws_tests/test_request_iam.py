@@ -465,6 +465,9 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
         ("resourcegroupstaggingapi", "get_resources", {}, [("tag:GetResources", "*")]),
         ("cloudwatch", "list_metrics", {}, [("cloudwatch:ListMetrics", "*")]),
         ("s3", "get_bucket_policy", {"Bucket": "b"}, [("s3:GetBucketPolicy", "*")]),
+        ("s3", "get_object", {"Bucket": "b", "Key": "a/c"}, [("s3:GetObject", "arn:aws:s3:::b/a/c")]),
+        ("s3", "head_object", {"Bucket": "b", "Key": "a/c"}, [("s3:GetObject", "arn:aws:s3:::b/a/c")]),
+        ("s3", "put_object", {"Bucket": "b", "Key": "a/c", "Body": b"x"}, [("s3:PutObject", "arn:aws:s3:::b/a/c")]),
     ],
 )
 def test_actions_and_resources(
