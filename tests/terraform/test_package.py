@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PACKAGE = "module.this.terraform_data.package[0]"
 FUNCTIONS = {
     'module.this.aws_lambda_function.this["run_checks"]',
+    'module.this.aws_lambda_function.this["sweep"]',
     'module.this.aws_lambda_function.this["schedule_checks"]',
 }
 
