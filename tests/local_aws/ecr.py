@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import heapq
 import json
 import re
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from moto.core.exceptions import ServiceException
@@ -30,7 +32,9 @@ from local_aws.behaviour import Behaviour
 
 T = TypeVar("T")
 ImageId = Mapping[str, str]
-Handler = Callable[[ECRResponse], ActionResult]
+# What a request is answered with: for moto to serialize, or as the JSON itself.
+Answer = ActionResult | str
+Handler = Callable[[ECRResponse], Answer]
 # Takes account, region and detail of an event of ECR's.
 Emit = Callable[[str, str, dict[str, Any]], None]
 # Gives the ARN of the role or user to whom an access key belongs.
@@ -75,11 +79,15 @@ class StoredImage(Image):
             repository.registry_id,
         )
         self.digest = digest
-        self.document: dict[str, Any] = json.loads(manifest)
         self.pushed_at = datetime.now(UTC)
         self.pulled_at: datetime | None = None
         self.archived_at: datetime | None = None
         self.active_from: datetime | None = None
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The manifest, read when it is first asked for: most of many images are never looked at."""
+        return cast("dict[str, Any]", json.loads(self.image_manifest))
 
     @property
     def children(self) -> list[str]:
@@ -174,6 +182,17 @@ def drop_image(account: str, region: str, repository: str, digest: str) -> None:
         images.remove(next(image for image in images if cast("StoredImage", image).digest == digest))
 
 
+def store_images(
+    account: str, region: str, repository: str, media_type: str, manifests: Iterable[str]
+) -> list[StoredImage]:
+    """Put images into a repository as if they had always been there: no event tells of it, and nothing is checked."""
+    shelf = ecr_backends[account][region].repositories[repository]
+    images = [StoredImage(shelf, manifest, media_type) for manifest in manifests]
+    with _LOCK:
+        shelf.images.extend(images)
+    return images
+
+
 @dataclass(frozen=True)
 class PulledImage:
     """What a pull got: the digest of what was asked for, and that of the image that runs (a child of an index)."""
@@ -205,7 +224,7 @@ def pull_image(
             images = _images(ecr_backends[account][region].repositories[repository])
         except KeyError as error:
             raise CannotPullError(f"repository {repository} of {account} does not exist in {region}") from error
-        found = _find(images.values(), {"imageDigest": image} if ":" in image else {"imageTag": image})
+        found = _find(images, {"imageDigest": image} if ":" in image else {"imageTag": image})
         if found is None:
             raise CannotPullError(f"{repository}:{image}: not found")
         pulled = [found]
@@ -227,7 +246,7 @@ def pull_image(
 
 
 def _one_at_a_time(handler: Handler) -> Handler:
-    def locked(response: ECRResponse) -> ActionResult:
+    def locked(response: ECRResponse) -> Answer:
         with _LOCK:
             return handler(response)
 
@@ -251,7 +270,8 @@ def _filtered(request: ECRResponse, images: Iterable[StoredImage]) -> list[Store
     wanted = request._get_param("filter") or {}
     tagged = {"TAGGED": True, "UNTAGGED": False}.get(wanted.get("tagStatus", "ANY"))
     status = wanted.get("imageStatus", "ACTIVE")
-    return [image for image in images if tagged in (None, bool(image.image_tags)) and status in ("ANY", image.status)]
+    found = list(images) if tagged is None else [image for image in images if bool(image.image_tags) == tagged]
+    return found if status == "ANY" else [image for image in found if image.status == status]
 
 
 def _image_ids(request: ECRResponse) -> list[ImageId]:
@@ -261,14 +281,12 @@ def _image_ids(request: ECRResponse) -> list[ImageId]:
     return cast("list[ImageId]", ids)
 
 
-def _find(images: Iterable[StoredImage], image_id: ImageId) -> StoredImage | None:
+def _find(images: Mapping[str, StoredImage], image_id: ImageId) -> StoredImage | None:
     digest, tag = image_id.get("imageDigest"), image_id.get("imageTag")
-    if digest is None and tag is None:
-        return None
-    return next(
-        (image for image in images if digest in (None, image.digest) and (tag is None or tag in image.image_tags)),
-        None,
-    )
+    if digest is None:
+        return None if tag is None else next((image for image in images.values() if tag in image.image_tags), None)
+    image = images.get(digest)
+    return image if image is not None and (tag is None or tag in image.image_tags) else None
 
 
 def _invalid(parameter: str, constraint: str) -> InvalidParameterException:
@@ -278,7 +296,7 @@ def _invalid(parameter: str, constraint: str) -> InvalidParameterException:
 def _page(
     request: ECRResponse,
     entries: Iterable[T],
-    key: Callable[[T], tuple[str, ...]],
+    key: Callable[[T], str],
     *,
     default: int = _DEFAULT_PAGE,
     maximum: int = _MAX_PAGE,
@@ -290,27 +308,26 @@ def _page(
     size = request._get_param("maxResults")
     if size is not None and not 1 <= int(size) <= maximum:
         raise _invalid("maxResults", f"Member must have value between 1 and {maximum}")
-    ordered = sorted(entries, key=key)
     scope = request._get_param("repositoryName") or ""
     token = request._get_param("nextToken")
-    if token:
-        last = _last_key(token, scope)
-        ordered = [entry for entry in ordered if key(entry) > last]
-    page = ordered[: int(size or default)]
-    if len(page) == len(ordered):
+    last = _last_key(token, scope) if token else ""
+    rest = [entry for entry in entries if key(entry) > last]
+    # A repository can have 100,000 images: they are neither all sorted for each page, nor packed up with their keys.
+    page = heapq.nsmallest(int(size or default), rest, key=key)
+    if len(page) == len(rest):
         return page, None
-    text = json.dumps([scope, *key(page[-1])])
+    text = json.dumps([scope, key(page[-1])])
     return page, base64.b64encode(text.encode()).decode()
 
 
-def _last_key(token: str, scope: str) -> tuple[str, ...]:
+def _last_key(token: str, scope: str) -> str:
     try:
-        given_scope, *key = json.loads(base64.b64decode(token, validate=True))
+        given_scope, key = json.loads(base64.b64decode(token, validate=True))
     except (binascii.Error, ValueError, TypeError) as error:
         raise _invalid("nextToken", "Invalid token") from error
     if given_scope != scope:
         raise _invalid("nextToken", "Token of another request")
-    return tuple(key)
+    return str(key)
 
 
 def _answer(**members: object) -> ActionResult:
@@ -328,7 +345,7 @@ def _describe_repositories(request: ECRResponse) -> ActionResult:
     if names:
         _refuse_paging(request, "repositoryNames")
         return _answer(repositories=found)
-    page, token = _page(request, found, lambda repository: (repository.name,))
+    page, token = _page(request, found, lambda repository: repository.name)
     return _answer(repositories=page, nextToken=token)
 
 
@@ -338,19 +355,19 @@ def _refuse_paging(request: ECRResponse, names: str) -> None:
             raise _invalid(parameter, f"Must not be given together with {names}")
 
 
-def _describe_images(request: ECRResponse) -> ActionResult:
+def _describe_images(request: ECRResponse) -> str:
     repository = _repository(request)
     siblings = _images(repository)
-    images = _filtered(request, siblings.values())
     if request._get_param("imageIds") is None:
-        page, token = _page(request, images, lambda image: (image.digest,))
-        return _answer(imageDetails=[image.detail(siblings) for image in page], nextToken=token)
+        images = _filtered(request, siblings.values())
+        page, token = _page(request, images, lambda image: image.digest)
+        return _details(page, siblings, token)
 
     _refuse_paging(request, "imageIds")
     found: dict[str, StoredImage] = {}
     for image_id in _image_ids(request):
-        image = _find(images, image_id)
-        if image is None:
+        image = _find(siblings, image_id)
+        if image is None or not _filtered(request, [image]):
             digest, tag = image_id.get("imageDigest", "null"), image_id.get("imageTag", "null")
             raise ImageNotFoundException(
                 image_id=f"{{imageDigest:'{digest}', imageTag:'{tag}'}}",
@@ -358,13 +375,24 @@ def _describe_images(request: ECRResponse) -> ActionResult:
                 registry_id=repository.registry_id,
             )
         found[image.digest] = image
-    return _answer(imageDetails=[image.detail(siblings) for image in found.values()])
+    return _details(found.values(), siblings)
+
+
+def _details(images: Iterable[StoredImage], siblings: Mapping[str, StoredImage], token: str | None = None) -> str:
+    """moto would take a tenth of a second and more to serialize a page of 1000 images."""
+    answer = {"imageDetails": [image.detail(siblings) for image in images]} | ({"nextToken": token} if token else {})
+    return json.dumps(answer, default=_seconds)
+
+
+def _seconds(moment: datetime) -> float:
+    """A time as JSON, which has milliseconds."""
+    return int(moment.timestamp() * 1000) / 1000
 
 
 def _list_images(request: ECRResponse) -> ActionResult:
     images = _filtered(request, _images(_repository(request)).values())
     entries = [(image.digest, tag) for image in images for tag in image.image_tags or [""]]
-    page, token = _page(request, entries, lambda entry: entry)
+    page, token = _page(request, entries, " ".join)
     return _answer(imageIds=[_image_id(digest, tag) for digest, tag in page], nextToken=token)
 
 
@@ -380,7 +408,7 @@ def _batch_get_image(behaviour: Behaviour, principal_of: PrincipalOf) -> Handler
         found = []
         failures = []
         for image_id in _image_ids(request):
-            image = _find(images.values(), image_id)
+            image = _find(images, image_id)
             if image is None or (accepted and image.image_manifest_media_type not in accepted):
                 failures.append(_missing(image_id, images))
             elif image.status != "ACTIVE":
@@ -443,7 +471,7 @@ def _list_image_referrers(request: ECRResponse) -> ActionResult:
         if image.subject == subject and status in ("ANY", image.status) and (not types or image.artifact_type in types)
     ]
     page, token = _page(
-        request, referrers, lambda image: (image.digest,), default=_DEFAULT_REFERRERS, maximum=_MAX_REFERRERS
+        request, referrers, lambda image: image.digest, default=_DEFAULT_REFERRERS, maximum=_MAX_REFERRERS
     )
     return _answer(referrers=[_referrer(image) for image in page], nextToken=token)
 
@@ -502,7 +530,7 @@ def _stored(request: ECRResponse, repository: Repository, tag: str | None) -> tu
     has_tag = image is not None and (tag is None or tag in image.image_tags)
     if image is not None and has_tag and image.status == "ACTIVE":
         raise ImageAlreadyExistsException(repository.name, repository.registry_id, pushed.digest, tag or "")
-    holder = None if tag is None or has_tag else _find(images.values(), {"imageTag": tag})
+    holder = None if tag is None or has_tag else _find(images, {"imageTag": tag})
     if holder is not None and tag is not None:
         if _is_immutable(repository, tag):
             raise EcrError(
@@ -572,7 +600,7 @@ def _deleted(request: ECRResponse, repository: Repository) -> tuple[list[dict[st
     deleted: list[dict[str, str]] = []
     failures: list[dict[str, Any]] = []
     for image_id in _image_ids(request):
-        image = _find(images.values(), image_id)
+        image = _find(images, image_id)
         tag = image_id.get("imageTag")
         if image is None:
             failures.append(_missing(image_id, images))
@@ -593,7 +621,7 @@ def _update_image_storage_class(request: ECRResponse) -> ActionResult:
     repository = _repository(request)
     image_id = request._get_param("imageId")
     target = request._get_param("targetStorageClass")
-    image = _find(_images(repository).values(), image_id)
+    image = _find(_images(repository), image_id)
     if image is None:
         raise ImageNotFoundException(str(dict(image_id)), repository.name, repository.registry_id)
     if image.status != {"ARCHIVE": "ACTIVE", "STANDARD": "ARCHIVED"}.get(target):
@@ -618,7 +646,7 @@ def _update_image_storage_class(request: ECRResponse) -> ActionResult:
 
 
 def _if_available(behaviour: Behaviour, handler: Handler) -> Handler:
-    def checked(request: ECRResponse) -> ActionResult:
+    def checked(request: ECRResponse) -> Answer:
         if not behaviour.offers_pull_time_exclusions:
             raise EcrError("UnknownOperationException", "")
         return handler(request)
@@ -651,7 +679,7 @@ def _deregister_exclusion(request: ECRResponse) -> ActionResult:
 
 
 def _list_exclusions(request: ECRResponse) -> ActionResult:
-    page, token = _page(request, _exclusions(request), lambda arn: (arn,))
+    page, token = _page(request, _exclusions(request), str)
     return _answer(pullTimeUpdateExclusions=page, nextToken=token)
 
 
@@ -665,7 +693,7 @@ def _excluded_principal(request: ECRResponse) -> str:
 def _in_its_own_region(original: Handler) -> Handler:
     """moto looks only at the name in a repository's ARN; in AWS another region's repository is not there."""
 
-    def handler(request: ECRResponse) -> ActionResult:
+    def handler(request: ECRResponse) -> Answer:
         parts = str(request._get_param("resourceArn")).split(":")
         if len(parts) < 6 or parts[3] != request.region:
             raise _invalid("resourceArn", "Must be the ARN of a repository in this region")

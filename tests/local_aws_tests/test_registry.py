@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.images import PullError, pull, push_image, push_index
-from local_aws_tests.stack import SHARED, bodies, events_may_send, function, policy, queue, statement
+from local_aws.images import PullError, StoredBefore, pull, push_image, push_index, put_many
+from local_aws_tests.stack import REGION, SHARED, bodies, events_may_send, function, policy, queue, statement
 
 if TYPE_CHECKING:
     import boto3
@@ -267,3 +268,47 @@ def test_image_can_be_dropped_from_under_its_index(aws: LocalAws, shared: boto3.
     aws.drop_image(SHARED, "team/web", digest)
     [left] = ecr.describe_images(repositoryName="team/web")["imageDetails"]
     assert left["imageDigest"] == index
+
+
+def test_images_that_were_there_before(shared: boto3.Session, digest: str) -> None:
+    ecr = shared.client("ecr")
+    pushed, pulled = datetime(2024, 5, 1, 12, 30, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
+    first, second = put_many(
+        SHARED,
+        REGION,
+        "team/web",
+        [StoredBefore(["v1", "latest"], size=5_000, pushed_at=pushed, pulled_at=pulled), StoredBefore()],
+    )
+    details = {each["imageDigest"]: each for each in ecr.describe_images(repositoryName="team/web")["imageDetails"]}
+    assert details.keys() == {digest, first, second}
+    shown = details[first]
+    assert (shown["imageTags"], shown["imageSizeInBytes"]) == (["v1", "latest"], 5_000)
+    assert (shown["imagePushedAt"], shown["lastRecordedPullTime"]) == (pushed, pulled)
+    assert "imageTags" not in details[second]
+    # They are like any other image.
+    assert pull(ecr, "team/web", "latest") == first
+    moved = push_image(ecr, "team/web", ["latest"])
+    assert pull(ecr, "team/web", "latest") == moved
+    deleted = ecr.batch_delete_image(repositoryName="team/web", imageIds=[{"imageDigest": first}])
+    assert deleted["imageIds"] == [{"imageDigest": first, "imageTag": "v1"}]
+
+
+@pytest.mark.timed
+def test_a_page_of_100_000_images_takes_little_time(shared: boto3.Session, digest: str) -> None:
+    ecr = shared.client("ecr")
+    began = time.perf_counter()
+    digests = put_many(SHARED, REGION, "team/web", (StoredBefore([f"v{number}"]) for number in range(99_999)))
+    assert time.perf_counter() - began < 15
+    pages = ecr.get_paginator("describe_images").paginate(
+        repositoryName="team/web", PaginationConfig={"PageSize": 1000}
+    )
+    found: list[str] = []
+    times = []
+    began = time.perf_counter()
+    for page in pages:
+        times.append(time.perf_counter() - began)
+        found += [each["imageDigest"] for each in page["imageDetails"]]
+        began = time.perf_counter()
+    assert sorted([digest, *digests]) == found
+    # What else the machine does can make a page slower and never faster.
+    assert sorted(times)[len(times) // 2] < 0.3
