@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlglot
@@ -93,7 +94,12 @@ class Query:
 
 
 def run(query: Query, items: Iterable[Item]) -> list[str]:
-    """The rows of a query, each a JSON object with the selected properties in their places.
+    """The rows of a query, each a JSON object with the selected properties in their places; see `find`."""
+    return [row.to_json() for row in find(query, items)]
+
+
+def find(query: Query, items: Iterable[Item]) -> list[Row]:
+    """The rows of a query, for those who show them page by page.
 
     A property that an item lacks is absent from its row. Items that are deleted or not recorded are not seen.
     Unless ORDER BY says otherwise, rows are ordered by account, region, type and id. Raises InvalidExpression for
@@ -105,18 +111,26 @@ def run(query: Query, items: Iterable[Item]) -> list[str]:
     for order in reversed(query.order_by):
         rows.sort(key=lambda row: _sort_key(row.value(order.by)), reverse=order.descending)
         rows.sort(key=lambda row: row.value(order.by) is None)
-    return [json.dumps(row.content, separators=(",", ":")) for row in rows]
+    return rows
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A result: what is shown, and the item or the aggregates it is sorted by."""
+class Row:
+    """A result: the item it is about, what of that is shown, and the aggregates."""
 
-    content: Mapping[str, Any]
     item: Item
+    shown: Mapping[str, Any]
     aggregates: Mapping[Aggregate, Any]
 
+    def to_json(self) -> str:
+        """As the aggregator answers it."""
+        content = {str(column): value for column, value in self.aggregates.items() if value is not None}
+        if self.shown:
+            content |= _project(self.item, self.shown) or {}
+        return json.dumps(content, separators=(",", ":"))
+
     def value(self, by: Path | Aggregate) -> Any:
+        """What the row is sorted by."""
         return self.aggregates.get(by) if isinstance(by, Aggregate) else _scalar(self.item, by, "ORDER BY")
 
 
@@ -135,9 +149,9 @@ def _sort_key(value: Literal | None) -> tuple[str, Literal]:
 # Rows
 
 
-def _projected(query: Query, items: Sequence[Item]) -> list[_Row]:
+def _projected(query: Query, items: Sequence[Item]) -> list[Row]:
     wanted = _tree(column for column in query.selected if not isinstance(column, Aggregate))
-    return [_Row(_project(item, wanted) or {}, item, {}) for item in items]
+    return [Row(item, wanted, {}) for item in items]
 
 
 def _tree(paths: Iterable[Path]) -> dict[str, Any]:
@@ -167,7 +181,7 @@ def _project(value: Any, wanted: Mapping[str, Any]) -> Any:
     return None
 
 
-def _aggregated(query: Query, items: Sequence[Item]) -> list[_Row]:
+def _aggregated(query: Query, items: Sequence[Item]) -> list[Row]:
     groups: dict[tuple[Any, ...], list[Item]] = {}
     for item in items:
         key = tuple(_scalar(item, path, "GROUP BY") for path in query.group_by)
@@ -180,10 +194,7 @@ def _aggregated(query: Query, items: Sequence[Item]) -> list[_Row]:
     for members in groups.values():
         first = members[0] if members else {}
         aggregates = {column: _aggregate(column, members) for column in query.selected if isinstance(column, Aggregate)}
-        content = {str(column): value for column, value in aggregates.items() if value is not None}
-        if shown:
-            content |= _project(first, shown) or {}
-        rows.append(_Row(content, first, aggregates))
+        rows.append(Row(first, shown, aggregates))
     return rows
 
 
@@ -254,6 +265,7 @@ def _comparable(one: object, other: object) -> bool:
 # Parsing
 
 
+@lru_cache
 def parse(expression: str) -> Query:
     """Understand an expression; raises InvalidExpression for whatever AWS would refuse."""
     if not 1 <= len(expression) <= MAX_LENGTH:

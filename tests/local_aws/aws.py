@@ -25,6 +25,7 @@ from local_aws.tagging import show_repositories
 from local_aws.world import LostEvent, World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
     from local_aws.calls import ApiCall
@@ -212,6 +213,16 @@ class LocalAws:
     def stop_recording(self, account: str, region: str | None = None) -> None:
         """Stop the Config recorders of an account and region."""
         self._config.stop_recording(account, region or self.region)
+
+    def register_many(
+        self, account: str, definitions: Iterable[tuple[str, Sequence[str]]], region: str | None = None
+    ) -> list[str]:
+        """Register task definitions, each a family and the images of its containers; gives their ARNs.
+
+        For benchmarks: it is as if they had been registered long ago. No event tells of them, and where a recorder
+        records them, the aggregator shows them at once.
+        """
+        return self._config.register_many(account, region or self.region, definitions)
 
     def record_resource(
         self, account: str, region: str, resource_type: str, name: str, configuration: dict[str, Any]

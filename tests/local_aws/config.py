@@ -22,10 +22,10 @@ from local_aws import advanced_query
 from local_aws.identity import RoleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from moto.ecs.models import Service
+    from moto.ecs.models import Service, TaskDefinition
 
     from local_aws.eventbridge import EventBridge
     from local_aws.server import Exchange
@@ -60,7 +60,8 @@ class Config:
         self._events = events
         self._history: dict[_Key, list[_Version]] = {}
         self._resources: dict[_Key, tuple[str, dict[str, Any]]] = {}
-        self._pages: dict[str, list[Any]] = {}
+        # What a token goes on with: all entries, and the position of the next one.
+        self._pages: dict[str, tuple[list[Any], int]] = {}
         patches = world.patches
         patches.wrap(ConfigBackend, "put_configuration_recorder", self._put_recorder)
         patches.wrap(ConfigBackend, "start_configuration_recorder", self._start_recorder)
@@ -112,6 +113,17 @@ class Config:
         """Record a service of ECS that changed by itself."""
         self._record_service(account, region, arn)
 
+    def register_many(self, account: str, region: str, definitions: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+        """Register task definitions past the API of ECS; see `LocalAws.register_many`."""
+        ecs = ecs_backends[account][region]
+        arns = []
+        for family, images in definitions:
+            containers = [{"name": f"c{number}", "image": image, "memory": 128} for number, image in enumerate(images)]
+            definition = ecs.register_task_definition(family=family, container_definitions=containers)
+            self._record_task_definition(account, region, _described(definition), long_ago=True)
+            arns.append(definition.arn)
+        return arns
+
     def stop_recording(self, account: str, region: str) -> None:
         """Stop an account's recorders as its own administrator would."""
         backend = config_backends[account][region]
@@ -127,12 +139,15 @@ class Config:
         # One that is deleted is not among them any more.
         return bool(definition["revision"] >= max(revisions.get(definition["family"], {}), default=0))
 
-    def _record_task_definition(self, account: str, region: str, definition: dict[str, Any]) -> None:
+    def _record_task_definition(
+        self, account: str, region: str, definition: dict[str, Any], *, long_ago: bool = False
+    ) -> None:
         name = f"{definition['family']}:{definition['revision']}"
         configuration = _pascal_case(definition)
         # Config follows the CloudFormation schema, which has no revision of its own.
         configuration.pop("Revision", None)
-        self._record(account, region, TASK_DEFINITION, name, name, definition["taskDefinitionArn"], configuration)
+        arn = definition["taskDefinitionArn"]
+        self._record(account, region, TASK_DEFINITION, name, name, arn, configuration, long_ago=long_ago)
 
     def _record_service(self, account: str, region: str, arn: str) -> None:
         services = ecs_backends[account][region].services.values()
@@ -182,7 +197,10 @@ class Config:
         name: str,
         arn: str,
         configuration: dict[str, Any] | None,
+        *,
+        long_ago: bool = False,
     ) -> None:
+        """Record a state of a resource; what is from `long_ago` is seen at once, and nobody is notified."""
         frequency = self._frequency(account, region, kind)
         if frequency is None:
             return
@@ -206,6 +224,9 @@ class Config:
             "configuration": configuration,
         }
         versions = self._history.setdefault((account, region, kind, resource_id), [])
+        if long_ago:
+            versions.append(_Version(now, item))
+            return
         if frequency == "DAILY" and versions and versions[-1].visible_from == visible_from:
             # Only the last state of a day is recorded; its notification is on the agenda already.
             versions[-1] = _Version(visible_from, item)
@@ -339,14 +360,7 @@ class Config:
         for revisions in list(ecs.task_definitions.values()):
             for definition in list(revisions.values()):
                 if definition.status == "ACTIVE":
-                    described = {
-                        "taskDefinitionArn": definition.arn,
-                        "family": definition.family,
-                        "revision": definition.revision,
-                        "status": definition.status,
-                        "containerDefinitions": definition.container_definitions,
-                    }
-                    self._record_task_definition(account, region, described)
+                    self._record_task_definition(account, region, _described(definition))
         for service in list(ecs.services.values()):
             if service.status == "ACTIVE":
                 self._record_service(account, region, service.arn)
@@ -420,14 +434,15 @@ class Config:
             aggregator = _aggregator(backend, params)
             try:
                 query = advanced_query.parse(params["Expression"])
-                results, token = self._page(
+                rows, token = self._page(
                     params,
                     _AGGREGATE_PAGE if query.is_aggregation else _PAGE,
-                    lambda: advanced_query.run(query, self._items(backend, aggregator)),
+                    lambda: advanced_query.find(query, self._items(backend, aggregator)),
                 )
             except advanced_query.InvalidExpression as error:
                 raise JsonRESTError("InvalidExpressionException", str(error)) from error
             fields = [{"Name": name} for name in query.fields]
+            results = [row.to_json() for row in rows]
             answer = {"Results": results, "QueryInfo": {"SelectFields": fields}, "NextToken": token}
             return json.dumps(_without_none(answer))
 
@@ -473,13 +488,24 @@ class Config:
         token = params.get("NextToken")
         if token is not None and token not in self._pages:
             raise JsonRESTError("InvalidNextTokenException", "The nextToken provided is invalid")
-        rest = read() if token is None else self._pages[token]
-        size = limit or default
-        if len(rest) <= size:
-            return rest, None
+        entries, begin = (read(), 0) if token is None else self._pages[token]
+        end = begin + (limit or default)
+        if len(entries) <= end:
+            return entries[begin:], None
         next_token = str(uuid4())
-        self._pages[next_token] = rest[size:]
-        return rest[:size], next_token
+        self._pages[next_token] = entries, end
+        return entries[begin:end], next_token
+
+
+def _described(definition: TaskDefinition) -> dict[str, Any]:
+    """What ECS answers about a task definition, as far as anybody here looks at it."""
+    return {
+        "taskDefinitionArn": definition.arn,
+        "family": definition.family,
+        "revision": definition.revision,
+        "status": definition.status,
+        "containerDefinitions": definition.container_definitions,
+    }
 
 
 def _covers(group: RecordingGroup, kind: str) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -627,3 +628,67 @@ def test_large_item_is_only_summarised_in_its_event(aws: LocalAws, production: b
     event = next(e for e in map(json.loads, bodies(production, "changes")) if e["resources"] == [arn])
     assert "configurationItem" not in event["detail"]
     assert event["detail"]["configurationItemSummary"]["ARN"] == arn
+
+
+def test_many_task_definitions_are_seen_at_once(aws: LocalAws, production: boto3.Session, config: Any) -> None:
+    changes(production)
+    record(production)
+    authorize(production)
+    first, second, other = aws.register_many(PRODUCTION, [("web", ["a:1"]), ("web", ["a:2", "b"]), ("api", ["c"])])
+    assert states(config) == {"web:1": "ACTIVE", "web:2": "ACTIVE", "api:1": "ACTIVE"}
+    images = {
+        row["arn"]: [each["Image"] for each in row["configuration"]["ContainerDefinitions"]] for row in select(config)
+    }
+    assert images == {first: ["a:1"], second: ["a:2", "b"], other: ["c"]}
+    assert production.client("ecs").list_task_definitions()["taskDefinitionArns"] == [other, first, second]
+    aws.advance(LAG)
+    told = {arn for event in map(json.loads, bodies(production, "changes")) for arn in event["resources"]}
+    assert told.isdisjoint({first, second, other})
+    # They are like any other.
+    deregister(production, second)
+    aws.advance(LAG)
+    assert states(config) == {"web:1": "ACTIVE", "web:2": "INACTIVE", "api:1": "ACTIVE"}
+    assert register(production).endswith("web:3")
+
+
+def test_pages_stay_as_they_were_begun(aws: LocalAws, production: boto3.Session, config: Any) -> None:
+    record(production)
+    authorize(production)
+    aws.register_many(PRODUCTION, [("web", [f"a:{number}"]) for number in range(7)])
+
+    def page(token: str | None = None) -> tuple[list[str], str | None]:
+        more = {"NextToken": token} if token else {}
+        answer = config.select_aggregate_resource_config(
+            ConfigurationAggregatorName="main", Expression=TASK_DEFINITIONS, Limit=3, **more
+        )
+        return [json.loads(row)["arn"].rpartition(":")[2] for row in answer["Results"]], answer.get("NextToken")
+
+    first, token = page()
+    aws.register_many(PRODUCTION, [("api", ["b"])])
+    second, later = page(token)
+    assert page(token)[0] == second
+    third, end = page(later)
+    assert (first, second, third, end) == (["1", "2", "3"], ["4", "5", "6"], ["7"], None)
+
+
+@pytest.mark.timed
+def test_a_page_of_many_task_definitions_takes_little_time(
+    aws: LocalAws, production: boto3.Session, config: Any
+) -> None:
+    record(production)
+    authorize(production)
+    began = time.perf_counter()
+    aws.register_many(PRODUCTION, ((f"family-{number % 200}", [f"image:{number}"]) for number in range(20_000)))
+    assert time.perf_counter() - began < 20
+    pages = config.get_paginator("select_aggregate_resource_config").paginate(
+        ConfigurationAggregatorName="main", Expression=TASK_DEFINITIONS, Limit=100
+    )
+    times = []
+    began = time.perf_counter()
+    for page in pages:
+        assert len(page["Results"]) == 100
+        times.append(time.perf_counter() - began)
+        began = time.perf_counter()
+    assert len(times) == 200
+    # What else the machine does can make a page slower and never faster.
+    assert sorted(times)[100] < 0.02
