@@ -29,6 +29,8 @@ class Behaviour:
     `schedule_removal_delay`: how long after it fired a schedule with ActionAfterCompletion DELETE is still there.
     `updates_survive_removal`: whether an update within that time keeps the schedule; otherwise it is lost.
     `refuses_past_schedules`: whether an `at()` that has passed is refused; otherwise it fires at once.
+    `rates_begin_at_once`: whether a `rate()` fires as soon as it is made, which the guide says of one without a start
+    date; otherwise after its interval. What an update does is not said: then it fires after the interval.
     `scheduler_retry_interval`: between the attempts of EventBridge Scheduler to deliver.
     `waits_for_batching_window`: whether an event source mapping waits for its batching window to fill a batch.
     `task_start_delay`: from the creation of a task of ECS until it pulls its images and runs.
@@ -55,6 +57,7 @@ class Behaviour:
     schedule_removal_delay: timedelta = timedelta()
     updates_survive_removal: bool = False
     refuses_past_schedules: bool = True
+    rates_begin_at_once: bool = True
     scheduler_retry_interval: timedelta = timedelta(minutes=1)
     waits_for_batching_window: bool = True
     task_start_delay: timedelta = timedelta(minutes=1)

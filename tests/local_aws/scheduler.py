@@ -2,6 +2,7 @@
 
 https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html. Of the targets SQS and the running of
 ECS tasks are emulated (by a cluster as target, or by the universal target), of the expressions `at()` and `rate()`.
+A schedule with `cron()` is taken if AWS takes it, and never fires. StartDate and EndDate are refused.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[0-9a-zA-Z\-_.]{1,64}")
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _RATE = re.compile(r"rate\(([1-9]\d*) (minute|minutes|hour|hours|day|days)\)")
+_CRON = re.compile(r"cron\(([^()]*)\)")
+# The least and the greatest number of each field of cron(), the names that stand for numbers, and what else it takes:
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_CRON_FIELDS: tuple[tuple[int, int, tuple[str, ...], str], ...] = (
+    (0, 59, (), ""),
+    (0, 23, (), ""),
+    (1, 31, (), r"\?|L|([1-9]|[12]\d|3[01])W"),
+    (1, 12, _MONTHS, ""),
+    (1, 7, _DAYS, r"\?|[1-7]?L|([1-7]|" + "|".join(_DAYS) + r")#[1-5]"),
+    (1970, 2199, (), ""),
+)
 _MAX_INPUT = 256 * 1024
 _PAGE = 100
 _RUN_TASK = "arn:aws:scheduler:::aws-sdk:ecs:runTask"
@@ -68,7 +82,7 @@ class Scheduler:
             self._check(fields, group)
             schedule = original(backend, **fields)
             schedule.action_after_completion = schedule.action_after_completion or "NONE"
-            self._plan(backend, schedule)
+            self._plan(backend, schedule, begins=self._world.behaviour.rates_begin_at_once)
             return schedule
 
         return create_schedule
@@ -100,6 +114,9 @@ class Scheduler:
             backend.delete_schedule(group_name, name)
             schedule = backend.create_schedule(**fields)
             schedule.creation_date = old.creation_date
+            # Of an update, AWS does not say that a rate() begins anew at once.
+            self._forget(schedule)
+            self._plan(backend, schedule, begins=False)
             return f'{{"ScheduleArn": "{schedule.arn}"}}'
 
         return update_schedule
@@ -129,9 +146,11 @@ class Scheduler:
         if not _NAME.fullmatch(fields["name"]):
             raise _invalid("Name must be 1 to 64 characters of [0-9a-zA-Z-_.].")
         due = self._first_firing(fields["schedule_expression"], fields["schedule_expression_timezone"])
-        is_past = due < self._world.clock.now()
+        is_past = due is not None and due < self._world.clock.now()
         if is_past and self._world.behaviour.refuses_past_schedules:
             raise _invalid("Invalid Schedule Expression: the time of at() has passed.")
+        if fields["start_date"] is not None or fields["end_date"] is not None:
+            raise _invalid("StartDate and EndDate are not emulated.")
         window = fields["flexible_time_window"] or {}
         if window.get("Mode") not in ("OFF", "FLEXIBLE"):
             raise _invalid("FlexibleTimeWindow.Mode must be OFF or FLEXIBLE.")
@@ -155,7 +174,8 @@ class Scheduler:
             raise RoleError(f"{role_arn} is not a role")
         return self._world.identity.assume_as_service(role_arn, "scheduler.amazonaws.com", context, "scheduler")
 
-    def _first_firing(self, expression: str, zone_name: str | None) -> datetime:
+    def _first_firing(self, expression: str, zone_name: str | None, *, begins: bool = False) -> datetime | None:
+        """When a schedule fires first, a `rate()` at once if it begins; None for never."""
         try:
             zone = ZoneInfo(zone_name or "UTC")
         except (ZoneInfoNotFoundError, ValueError) as error:
@@ -165,13 +185,19 @@ class Scheduler:
                 return datetime.fromisoformat(at[1]).replace(tzinfo=zone).astimezone(UTC)
             except ValueError as error:
                 raise _invalid(f"Invalid Schedule Expression {expression}.") from error
-        return self._world.clock.now() + _interval(expression)
+        if cron := _CRON.fullmatch(expression or ""):
+            if not _is_cron(cron[1]):
+                raise _invalid(f"Invalid Schedule Expression {expression}.")
+            return None
+        interval = _interval(expression)
+        return self._world.clock.now() + (timedelta() if begins else interval)
 
-    def _plan(self, backend: EventBridgeSchedulerBackend, schedule: Schedule) -> None:
+    def _plan(self, backend: EventBridgeSchedulerBackend, schedule: Schedule, *, begins: bool) -> None:
         state = self._states[schedule.arn] = _State()
         if schedule.state == "ENABLED":
-            due = self._first_firing(schedule.schedule_expression, schedule.schedule_expression_timezone)
-            self._plan_firing(backend, schedule, state, due)
+            due = self._first_firing(schedule.schedule_expression, schedule.schedule_expression_timezone, begins=begins)
+            if due is not None:
+                self._plan_firing(backend, schedule, state, due)
 
     def _plan_firing(
         self, backend: EventBridgeSchedulerBackend, schedule: Schedule, state: _State, due: datetime
@@ -327,6 +353,28 @@ def _paged(request: EventBridgeSchedulerResponse, member: str, entries: dict[str
         raise _invalid(str(error)) from error
     answer: dict[str, Any] = {member: [entries[name] for name in names]}
     return json.dumps(answer | ({"NextToken": token} if token else {}))
+
+
+def _is_cron(fields: str) -> bool:
+    """Whether AWS takes these fields of a cron(): six, and exactly one of the two for days is left to the other."""
+    texts = fields.split(" ")
+    if len(texts) != len(_CRON_FIELDS) or (texts[2] == "?") == (texts[4] == "?"):
+        return False
+    return all(_is_cron_field(text, *field) for text, field in zip(texts, _CRON_FIELDS, strict=True))
+
+
+def _is_cron_field(text: str, least: int, greatest: int, names: tuple[str, ...], special: str) -> bool:
+    def is_value(value: str) -> bool:
+        return value in names or (value.isdecimal() and least <= int(value) <= greatest)
+
+    def is_part(part: str) -> bool:
+        value, slash, step = part.partition("/")
+        if slash and not (step.isdecimal() and int(step) > 0):
+            return False
+        begin, dash, end = value.partition("-")
+        return value == "*" or (is_value(begin) and (not dash or is_value(end)))
+
+    return (special != "" and re.fullmatch(special, text) is not None) or all(is_part(part) for part in text.split(","))
 
 
 def _interval(expression: str) -> timedelta:

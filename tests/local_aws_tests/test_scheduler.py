@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,10 +100,43 @@ def test_disabled_and_deleted_schedules_do_not_fire(aws: LocalAws, shared: boto3
     assert bodies(shared, "target") == []
 
 
-def test_rate_fires_again_and_again(aws: LocalAws, shared: boto3.Session) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_rate_fires_again_and_again(aws: LocalAws, shared: boto3.Session, *, at_once: bool) -> None:
+    aws.behaviour.rates_begin_at_once = at_once
     shared.client("scheduler").create_schedule(**fields("rate(1 day)"))
-    aws.advance(timedelta(days=3, minutes=2))
-    assert bodies(shared, "target") == ["hello"] * 3
+    aws.advance(timedelta(minutes=2))
+    assert bodies(shared, "target") == (["hello"] if at_once else [])
+    aws.advance(timedelta(days=3))
+    assert bodies(shared, "target") == ["hello"] * (4 if at_once else 3)
+
+
+def test_updated_rate_fires_after_its_interval(aws: LocalAws, shared: boto3.Session) -> None:
+    scheduler = shared.client("scheduler")
+    scheduler.create_schedule(**fields("rate(9999 days)"))
+    aws.advance(timedelta(minutes=2))
+    assert bodies(shared, "target") == ["hello"]
+    scheduler.update_schedule(**fields("rate(1 hour)"))
+    aws.advance(timedelta(minutes=59))
+    assert bodies(shared, "target") == ["hello"]
+    aws.advance(timedelta(minutes=3))
+    assert bodies(shared, "target") == ["hello"] * 2
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "cron(0 3 * * ? *)",
+        "cron(0/15 8-17 ? * MON-FRI 2026-2030)",
+        "cron(0,30 */2 L JAN,JUN ? *)",
+        "cron(0 3 15W * ? *)",
+        "cron(0 3 ? * 6#3 *)",
+        "cron(0 3 ? * SUN#1 *)",
+        "cron(0 3 ? * 6L *)",
+    ],
+)
+def test_cron_is_taken(shared: boto3.Session, expression: str) -> None:
+    shared.client("scheduler").create_schedule(**fields(expression))
+    assert names(shared) == ["check"]
 
 
 @pytest.mark.parametrize("survives", [True, False])
@@ -143,6 +176,23 @@ def test_past_time_can_fire_at_once(aws: LocalAws, shared: boto3.Session) -> Non
         {"ScheduleExpression": "at(2030-01-01 00:00:00)"},
         {"ScheduleExpression": "at(2030-01-01T00:00:00Z)"},
         {"ScheduleExpression": "rate(0 days)"},
+        {"ScheduleExpression": "rate(1.5 days)"},
+        {"ScheduleExpression": "cron(0 3 * * *)"},
+        {"ScheduleExpression": "cron(0 3 * * * *)"},
+        {"ScheduleExpression": "cron(0 3 ? * ? *)"},
+        {"ScheduleExpression": "cron(0 3 1 * MON *)"},
+        {"ScheduleExpression": "cron(60 3 * * ? *)"},
+        {"ScheduleExpression": "cron(0 24 * * ? *)"},
+        {"ScheduleExpression": "cron(0 3 32 * ? *)"},
+        {"ScheduleExpression": "cron(0 3 * 13 ? *)"},
+        {"ScheduleExpression": "cron(0 3 ? * 8 *)"},
+        {"ScheduleExpression": "cron(0 3 ? * 6#6 *)"},
+        {"ScheduleExpression": "cron(0 3 * * ? 1969)"},
+        {"ScheduleExpression": "cron(0/0 3 * * ? *)"},
+        {"ScheduleExpression": "cron(L 3 * * ? *)"},
+        {"ScheduleExpression": "cron(0, 3 * * ? *)"},
+        {"ScheduleExpression": "cron(0  3 * * ? *)"},
+        {"ScheduleExpression": "rate(1 day)", "StartDate": datetime(2100, 1, 1, tzinfo=UTC)},
         {"ScheduleExpressionTimezone": "Mars/Olympus"},
         {"Target": {"RoleArn": f"arn:aws:iam::{SHARED}:role/missing"}},
         {"Target": {"Input": "x" * 262_145}},

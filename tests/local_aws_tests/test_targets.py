@@ -153,7 +153,7 @@ def test_schedule_runs_a_task_and_shows_it(
     assert listed["Target"] == {"Arn": target["Arn"]}
     got = scheduler.get_schedule(Name="hourly", GroupName="default")["Target"]
     assert {name: got[name] for name in target} == target
-    aws.advance(timedelta(hours=1, minutes=2))
+    aws.advance(timedelta(minutes=2))
     assert len(running(production)) == 1
     production.client("ecs").deregister_task_definition(taskDefinition=definition)
     aws.advance(timedelta(hours=1))
