@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,9 @@ REGION = "eu-central-1"
 HOST = f"{SHARED}.dkr.ecr.{REGION}.amazonaws.com"
 PREFIX = "ecr-cleanup"
 SCHEDULE_CHECKS, RUN_CHECKS, SWEEP = f"{PREFIX}-schedule-checks", f"{PREFIX}-run-checks", f"{PREFIX}-sweep"
+
+# The name of a check's schedule; the sweep has schedules of its own in the same group.
+CHECK = re.compile(r"[0-9a-f]{64}")
 
 GRACE = timedelta(hours=24)
 # From a schedule's time until its check is answered: the scheduler's precision and the batching window, a minute each.
@@ -109,7 +113,7 @@ class Installation:
         """The names of all pending checks' schedules."""
         pages = self.client("scheduler").get_paginator("list_schedules").paginate(GroupName=PREFIX)
         names = (schedule["Name"] for page in pages for schedule in page["Schedules"])
-        return [name for name in names if not name.startswith("sweep")]
+        return [name for name in names if CHECK.fullmatch(name)]
 
     def queue_url(self, name: str) -> str:
         """The URL of one of the module's queues in the shared account."""

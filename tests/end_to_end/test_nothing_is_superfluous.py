@@ -353,7 +353,7 @@ def clean_up(installation: Installation) -> None:
     installation.aws.faults.clear()
     installation.aws.advance(timedelta(days=3))
     installation.aws.lost_events.clear()
-    for queue in ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter"):
+    for queue in ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter", "sweeps-dead-letter"):
         installation.take_messages(queue)
     for account in (PRODUCTION, DEVELOPMENT):
         installation.take_messages("forward-dead-letter", account)
