@@ -132,7 +132,7 @@ variable "sweep" {
   default     = {}
 
   validation {
-    condition     = var.sweep == null || can(regex("^(rate\\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\\)|cron\\([^ ()]+( [^ ()]+){5}\\))$", var.sweep.schedule))
+    condition     = var.sweep == null || can(regex("^(rate\\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\\)|cron\\([0-9*,/-]+ [0-9*,/-]+ (\\? [^ ()?]+ [^ ()?]+|[^ ()?]+ [^ ()?]+ \\?) [0-9*,/-]+\\))$", var.sweep.schedule))
     error_message = "sweep.schedule must be a rate or a cron expression of EventBridge Scheduler, such as \"rate(1 day)\" or \"cron(0 3 * * ? *)\"."
   }
   validation {

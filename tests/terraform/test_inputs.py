@@ -42,6 +42,10 @@ def workloads(message: str | None, *values: str) -> list[Case]:
     return shared("workloads", message, *(f"{{ {value} }}" for value in values))
 
 
+def schedules(message: str | None, *values: str) -> list[Case]:
+    return shared("sweep", message, *(f'{{ schedule = "{value}" }}' for value in values))
+
+
 def protections(message: str | None, *values: str) -> list[Case]:
     return shared("protections", message, *(f"{{ {value} }}" for value in values))
 
@@ -75,7 +79,9 @@ CASES = [
     *workloads("from 1 to 1000", *(f"{ONE}, newest_revisions = {count}" for count in (0, -1, 1001, 1.5))),
     *workloads("needs workloads.live_usage = true", f"{ONE}, newest_revisions = 10, live_usage = false"),
     *workloads(None, f"{ONE}, newest_revisions = 1", f"{ONE}, newest_revisions = 1000, live_usage = null"),
-    *shared("sweep", "such as \"rate(1 day)\"", *(f'{{ schedule = "{it}" }}' for it in ("", "daily", "rate(0 days)"))),
+    *schedules("such as \"rate(1 day)\"", "", "daily", "rate(0 days)", "at(2030-01-01T00:00:00)"),
+    *schedules("such as \"rate(1 day)\"", "cron(0 3 * * *)", "cron(0 3 * * * *)", "cron(0 3 1 * MON *)"),
+    *schedules(None, "rate(12 hours)", "cron(0/30 3 ? JAN MON-FRI 2030)", "cron(0 3 15W * ? *)"),
     *shared("sweep", "name of an S3 bucket", '{ report_bucket = "Reports" }', '{ report_bucket = "s3://reports" }'),
     *shared("sweep", "report_prefix must be", '{ report_prefix = "a b" }'),
     *shared("sweep", None, "null", "{}", '{ schedule = "cron(0 3 * * ? *)", report_bucket = "acme-reports" }'),
