@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from functools import cached_property
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from moto.core.exceptions import ServiceException
@@ -50,6 +50,7 @@ _MAX_EXCLUSIONS = 100
 _RESTORE_TIME = timedelta(minutes=20)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST_OF = attrgetter("digest")
 _PRINCIPAL = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\w+=,.@-]+(/[\w+=,.@-]+)*")
 _MAX_PRINCIPAL = 200
 _INDEX_TYPES = (
@@ -65,7 +66,11 @@ class EcrError(ServiceException):
 
 
 class StoredImage(Image):
-    """An image of moto's with what ECR derives from its manifest and remembers of its life."""
+    """An image of moto's with what ECR derives from its manifest and remembers of its life.
+
+    `children` are the digests that an index lists; `subject` is the digest of the image that this artifact refers to;
+    `artifact_type` is named by the manifest, or by the type of its configuration.
+    """
 
     def __init__(self, repository: Repository, manifest: str, media_type: str) -> None:
         digest = "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
@@ -83,30 +88,22 @@ class StoredImage(Image):
         self.pulled_at: datetime | None = None
         self.archived_at: datetime | None = None
         self.active_from: datetime | None = None
+        # What is asked again and again. The whole manifest would be ten times the memory, and 100,000 of them are work
+        # for the garbage collector.
+        document = self.document
+        config = document.get("config") or {}
+        is_index = media_type in _INDEX_TYPES
+        self.children: tuple[str, ...] = (
+            tuple(child["digest"] for child in document.get("manifests", ())) if is_index else ()
+        )
+        self.subject: str | None = (document.get("subject") or {}).get("digest")
+        self.artifact_type: str | None = document.get("artifactType") or config.get("mediaType")
+        self._own_size = sum(part.get("size", 0) for part in (config, *document.get("layers", ())))
 
-    @cached_property
+    @property
     def document(self) -> dict[str, Any]:
-        """The manifest, read when it is first asked for: most of many images are never looked at."""
+        """The manifest."""
         return cast("dict[str, Any]", json.loads(self.image_manifest))
-
-    @property
-    def children(self) -> list[str]:
-        """The digests that an index lists."""
-        if self.image_manifest_media_type not in _INDEX_TYPES:
-            return []
-        return [child["digest"] for child in self.document.get("manifests", ())]
-
-    @property
-    def subject(self) -> str | None:
-        """The digest of the image that this artifact refers to."""
-        subject = self.document.get("subject") or {}
-        return cast("str | None", subject.get("digest"))
-
-    @property
-    def artifact_type(self) -> str | None:
-        """What the artifact is: named by the manifest, or by the type of its configuration."""
-        config = self.document.get("config") or {}
-        return cast("str | None", self.document.get("artifactType") or config.get("mediaType"))
 
     @property
     def status(self) -> str:
@@ -121,8 +118,7 @@ class StoredImage(Image):
         """Bytes of configuration and layers; of an index, those of its largest child that is there."""
         if self.children:
             return max((siblings[child].size(siblings) for child in self.children if child in siblings), default=0)
-        parts = [self.document.get("config") or {}, *self.document.get("layers", ())]
-        return sum(part.get("size", 0) for part in parts)
+        return self._own_size
 
     def detail(self, siblings: Mapping[str, StoredImage]) -> dict[str, Any]:
         """The image as DescribeImages shows it."""
@@ -271,7 +267,10 @@ def _filtered(request: ECRResponse, images: Iterable[StoredImage]) -> list[Store
     tagged = {"TAGGED": True, "UNTAGGED": False}.get(wanted.get("tagStatus", "ANY"))
     status = wanted.get("imageStatus", "ACTIVE")
     found = list(images) if tagged is None else [image for image in images if bool(image.image_tags) == tagged]
-    return found if status == "ANY" else [image for image in found if image.status == status]
+    if status == "ANY":
+        return found
+    # Most never were in the archive, and then there is nothing to work out.
+    return [image for image in found if (image.status if image.archived_at else "ACTIVE") == status]
 
 
 def _image_ids(request: ECRResponse) -> list[ImageId]:
@@ -345,7 +344,7 @@ def _describe_repositories(request: ECRResponse) -> ActionResult:
     if names:
         _refuse_paging(request, "repositoryNames")
         return _answer(repositories=found)
-    page, token = _page(request, found, lambda repository: repository.name)
+    page, token = _page(request, found, attrgetter("name"))
     return _answer(repositories=page, nextToken=token)
 
 
@@ -360,7 +359,7 @@ def _describe_images(request: ECRResponse) -> str:
     siblings = _images(repository)
     if request._get_param("imageIds") is None:
         images = _filtered(request, siblings.values())
-        page, token = _page(request, images, lambda image: image.digest)
+        page, token = _page(request, images, _DIGEST_OF)
         return _details(page, siblings, token)
 
     _refuse_paging(request, "imageIds")
@@ -470,9 +469,7 @@ def _list_image_referrers(request: ECRResponse) -> ActionResult:
         for image in _images(_repository(request)).values()
         if image.subject == subject and status in ("ANY", image.status) and (not types or image.artifact_type in types)
     ]
-    page, token = _page(
-        request, referrers, lambda image: image.digest, default=_DEFAULT_REFERRERS, maximum=_MAX_REFERRERS
-    )
+    page, token = _page(request, referrers, _DIGEST_OF, default=_DEFAULT_REFERRERS, maximum=_MAX_REFERRERS)
     return _answer(referrers=[_referrer(image) for image in page], nextToken=token)
 
 
