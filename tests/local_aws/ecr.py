@@ -98,7 +98,7 @@ class StoredImage(Image):
         )
         self.subject: str | None = (document.get("subject") or {}).get("digest")
         self.artifact_type: str | None = document.get("artifactType") or config.get("mediaType")
-        self._own_size = sum(part.get("size", 0) for part in (config, *document.get("layers", ())))
+        self._own_size: int = sum(part.get("size", 0) for part in (config, *document.get("layers", ())))
 
     @property
     def document(self) -> dict[str, Any]:
