@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint unit test test-all test-slow test-end-to-end test-others soak mutation clean
+.PHONY: help install demo lint unit test test-all test-slow test-end-to-end test-others soak bench mutation clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,6 +64,11 @@ LIVE   ?= both
 
 soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine (LIVE usage on, off or both) and INPUTS of the fuzz, from SEED on
 	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED) --live $(LIVE)
+
+AWSLABS ?=
+
+bench: $(STAMP) ## What sweeps, checks and decisions cost; into docs/benchmarks.md (some twenty minutes; AWSLABS=PATH compares with awslabs/ecr-cleanup-lambda)
+	@PYTHONPATH=tests $(RUN) -m bench $(AWSLABS)
 
 mutation: $(STAMP) ## How many small changes to the code that decides the tests notice (some two hours)
 	@cd tests && ../$(RUN) -m mutation

@@ -176,11 +176,15 @@ class Inventory:
         A digest under a host that is none of ECR's counts, too: the registry can have a name or a proxy of its owner's.
         A usage of a child of an image index is not one of the index.
         """
-        users = list(self._by_image.get(image.id, ()))
+        repository = image.id.repository
+        # A sweep asks this of each image of the registry, and mostly there is nothing of the rarer kinds.
+        users = list(self._by_image.get(image.id, ())) if self._by_image else []
         for tag in sorted(image.tags):
-            users += self._by_tag.get((image.id.repository, tag), ())
-        users += self._elsewhere.get(image.id.digest, ())
-        users += self._that_may_mean(image.id.repository)
+            users += self._by_tag.get((repository, tag), ())
+        if self._elsewhere:
+            users += self._elsewhere.get(image.id.digest, ())
+        if self._unreadable:
+            users += self._that_may_mean(repository)
         return users
 
     def users_by_digest(self, image_id: ImageId) -> list[Usage]:

@@ -1,0 +1,1 @@
+"""What the sweep, the checks and the rules cost: `make bench`."""

@@ -1,0 +1,100 @@
+"""The bench itself: it counts what is called, and fails where an image is lost or left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.__main__ import Cost, main, sweep_and_check
+from bench.decision import measure
+from bench.function import FunctionError, run_function
+from bench.place import Size, local_place
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = Size(200, 150)
+
+
+def test_an_image_that_is_lost_or_left_ends_the_bench() -> None:
+    with local_place(SIZE) as place:
+        ecr = place.aws.session("111111111111").client("ecr")
+        lost = min(place.used)
+        ecr.batch_delete_image(repositoryName="bench", imageIds=[{"imageDigest": lost}])
+        with pytest.raises(SystemExit, match="1 images are gone that are used"):
+            sweep_and_check(place, SIZE)
+    with local_place(SIZE) as place:
+        place.environment["ACTION"] = "report"
+        with pytest.raises(SystemExit, match="10 images are left that nothing uses"):
+            sweep_and_check(place, SIZE)
+
+
+def test_a_function_that_fails_is_no_reading() -> None:
+    with local_place(SIZE) as place:
+        place.environment["LEDGER_TABLE_NAME"] = "another"
+        with pytest.raises(FunctionError, match="messages failed"):
+            run_function("sweep", None, place.environment)
+        with pytest.raises(FunctionError, match=r"another\.py"):
+            run_function("other", "another.py", place.environment)
+
+
+def test_sweep_reads_little_more_than_the_pages_there_are() -> None:
+    with local_place(SIZE) as place:
+        swept, checked = sweep_and_check(place, SIZE)
+    # Two pages of task definitions, eight questions more, the sources, the repositories, a page of images.
+    assert swept.questions == 9
+    assert swept.lower_bound == 13
+    assert swept.lower_bound <= swept.reads <= swept.lower_bound + 2
+    assert 1 <= swept.further <= 6
+    assert checked.calls["ecr.BatchDeleteImage"] == SIZE.removable
+
+
+def test_further_calls_are_all_that_read_neither_the_inventory_nor_a_listing() -> None:
+    cost = Cost(Size(1_000, 1_000), {"ecr.DescribeImages": 1, "dynamodb.Query": 30}, 9, 1.0, 1.0)
+    assert (cost.reads, cost.lower_bound, cost.further) == (1, 10 + 8 + 2 + 1, 3.0)
+
+
+def test_another_tool_is_judged_by_what_is_left(tmp_path: Path) -> None:
+    tool = tmp_path / "main.py"
+    tool.write_text(
+        "import boto3, os\n"
+        "def handler(event, context):\n"
+        "    ecr = boto3.client('ecr', region_name=os.environ['REGION'])\n"
+        "    images = ecr.list_images(repositoryName='bench')['imageIds']\n"
+        "    ecr.batch_delete_image(repositoryName='bench', imageIds=images[:7])\n"
+    )
+    with local_place(SIZE) as place:
+        told = run_function("other", str(tool), {**place.environment, "REGION": "eu-central-1"})
+        assert told["calls"] == {"ecr.ListImages": 1, "ecr.BatchDeleteImage": 1}
+        assert len(place.left()) == SIZE.images - 7
+
+
+def test_the_decision_is_checked_while_it_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measure(200, 20)["decision_seconds"] > 0
+    monkeypatch.setattr("bench.decision._is_unused", lambda *_: True)
+    with pytest.raises(SystemExit, match="200 of 200 images looked unused"):
+        measure(200, 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["nowhere"], "nowhere has no main.py: give the path of a checkout of awslabs/ecr-cleanup-lambda"),
+        (["--largest", "999"], "--largest is 999, but the smallest registry has 1000 images"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert error in capsys.readouterr().err
+
+
+# How long things take
+
+
+@pytest.mark.timed
+def test_decisions_grow_with_the_images_and_no_faster() -> None:
+    few = min(measure(50_000, 5_000)["decision_seconds"] for _ in range(3))
+    many = min(measure(500_000, 50_000)["decision_seconds"] for _ in range(2))
+    assert many < 11 * few
