@@ -43,9 +43,14 @@ test-end-to-end: $(STAMP)
 	@echo "Tests, live usage end to end:"
 	@$(RUN) -m pytest tests/end_to_end/test_live_usage.py -m "not slow" --durations=5
 
+# Coverage makes tests a third slower, and those of Terraform or local AWS have nothing to cover.
+COVERED := tests/unit tests/integration tests/cli
+
 test-others: $(STAMP)
+	@echo "Tests of the code, with coverage:"
+	@$(RUN) -m pytest $(COVERED) -m "not timed" --cov --cov-report=term --durations=5
 	@echo "Tests, all others:"
-	@$(RUN) -m pytest -m "not slow and not timed" --ignore=tests/end_to_end --ignore=tests/safety --cov --cov-report=term --durations=10
+	@$(RUN) -m pytest -m "not slow and not timed" $(COVERED:%=--ignore=%) --ignore=tests/end_to_end --ignore=tests/safety --durations=10
 	@echo "Tests, how long things take:"
 	@$(RUN) -m pytest -m timed --ignore=tests/end_to_end --ignore=tests/safety --durations=3
 	@echo "Tests, safety:"

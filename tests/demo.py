@@ -7,6 +7,7 @@ moves the clock by a day, and shows what became of every image and why.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -32,7 +33,7 @@ from ecr_cleanup.cli.plan import Planner, show
 from ecr_cleanup.cli.session import AwsSession
 from ecr_cleanup.page import render
 from local_aws import LocalAws
-from local_aws.images import push_build, push_image, push_signature
+from local_aws.images import StoredBefore, push_build, push_image, push_signature, put_many
 from terraform_tools import Terraform, copy_of_tree, terraform_environment
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ REPORTS = Story(
 SHOP = Story("shop", "sha-4f2a", "was latest when production deployed latest, which has moved on since", survives=True)
 STORIES = (API, WEB, ARCHIVE, WORKER, BILLING, GATEWAY, REPORTS, SHOP)
 REPORT = Path(__file__).resolve().parents[1] / "build" / "demo-report.html"
+# Of a repository that has been there for long; nobody deploys it, so that no event will ever tell of it.
+LEFT_OVER = ("web", "0.9", timedelta(days=200))
 # Deregistered three hours later than the others.
 LATER = timedelta(hours=3)
 
@@ -101,7 +104,7 @@ class Demo:
         self._deploy()
         self._let_a_day_pass()
         everything_as_expected = self._show()
-        self._plan()
+        everything_as_expected &= self._plan()
         with self._step("terraform plan, a second time"):
             changes = terraform.plan()
         if changes:
@@ -172,6 +175,8 @@ class Demo:
                     tags = [story.tag, *(["latest"] if story is SHOP else [])]
                     self._digests[story] = push_image(registry, story.repository, tags, content=story.image)
             self._parts = self._images(GATEWAY.repository)
+            repository, tag, age = LEFT_OVER
+            put_many(SHARED, REGION, repository, [StoredBefore([tag], pushed_at=self._aws.clock.now() - age)])
             self._aws.advance(timedelta(minutes=1))
             old = {
                 (account, story): self._register(account, story.repository, story.tag)
@@ -260,15 +265,27 @@ class Demo:
         self._console.print(f"Of the images that tasks pulled, {len(failed) or 'none'} was missing.")
         return expected and not left and not failed
 
-    def _plan(self) -> None:
-        """What a person sees who looks into the installation: `ecr-cleanup plan --html FILE`."""
+    def _plan(self) -> bool:
+        """What a person sees who looks into the installation: `ecr-cleanup plan --html FILE`.
+
+        Whether it finds the one image that is left to go, of which the daily sweep made a check.
+        """
         with self._step("ecr-cleanup plan"), _environment(self._aws.terraform_environment(SHARED)):
             installation = find_installation(AwsSession(None, REGION, READS), Where())
             found = Planner(installation, Steps()).plan([])
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_text(render(found.report), encoding="utf-8")
         show(found, Printer(), everything=False)
+        repository, tag, age = LEFT_OVER
+        self._console.print(
+            f"{repository}:{tag} was there {age.days} days before the installation, and nobody ever deployed it: "
+            "the daily sweep found it, and its check is pending."
+        )
         self._console.print(f"The same as a page: {REPORT}", highlight=False)
+        pending = self._aws.session(SHARED).client("scheduler").list_schedules(GroupName="ecr-cleanup")["Schedules"]
+        return found.report["totals"]["reclaimable_images"] == 1 and any(
+            re.fullmatch("[0-9a-f]{64}", schedule["Name"]) for schedule in pending
+        )
 
     def _images(self, repository: str) -> set[str]:
         """The digests of all images of a repository."""
