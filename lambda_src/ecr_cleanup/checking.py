@@ -151,7 +151,11 @@ class CheckRun:
             else:
                 self._ledger.record_last_use(image_id, at=now)
         elif decision.verdict is not Verdict.GONE and evidence.last_used_at is None:
-            self._ledger.record_watch(image_id, at=now)
+            if decision.until:
+                self._ledger.record_watch(image_id, at=now)
+            elif self._finder.record(image_id).watched_since:
+                # Nobody looks from here on: whatever asks again begins with a whole grace period.
+                self._ledger.end_watch(image_id)
         if decision.rule == "held_by_an_index":
             self._ledger.record_part(image_id, at=now)
         return Answer(check, decision, evidence.image, evidence.users or (), self._ask_again(check, decision))

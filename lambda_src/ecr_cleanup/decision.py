@@ -252,13 +252,12 @@ def within_grace_period(image: Image, evidence: Evidence, policy: Policy) -> Dec
     grace = policy.grace_period
     if evidence.last_used_at is None:
         watched = evidence.watched_since or evidence.now
+        # The same image can have been removed and pushed again since.
+        since, what = max((watched, "it is watched since"), (image.pushed_at, "it was pushed at"))
         return _wait(
             "within_grace_period",
-            lambda: (
-                f"no use of it is known, and it is watched since {_text(watched)}, "
-                f"less than the grace period of {grace}"
-            ),
-            watched + grace,
+            lambda: f"no use of it is known, and {what} {_text(since)}, less than the grace period of {grace}",
+            since + grace,
             evidence,
         )
     # An event can come late, and be about a tag that has moved to a new image since.

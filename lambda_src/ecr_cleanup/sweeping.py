@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from boto3.exceptions import Boto3Error
+
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import StalePlaceError
@@ -38,6 +40,10 @@ _SAVED_EVERY = timedelta(minutes=1)
 # Two calls for each check, of which the scheduler takes 250 to 1,000 in a second:
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html
 _PARALLEL_CALLS = 16
+# The ledger has room for 400 KB an item, in which the place is, too.
+_FAILURES_KEPT, _FAILURE_LENGTH = 100, 300
+REPORT_LOST = "a part of the report is lost"
+"""How the failure begins after which there is no report of a sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class Newest:
 class SweepRun:
     """One run of the sweep: from where the one before came to, as far as the time goes.
 
-    `repositories` are those that opted in, with their resource tags.
+    `repositories` are those that opted in, with their resource tags; `unreadable` says of which regions nobody knows
+    any.
 
     Raises botocore's errors where the place cannot be saved, so that the message comes back and another run goes on
     from the last place that was. A repository that cannot be read, or whose checks cannot be made, does not hold up
@@ -110,6 +117,7 @@ class SweepRun:
     report: SweepReport | None
     clock: Callable[[], datetime]
     time_left: Callable[[], timedelta]
+    unreadable: Sequence[str] = ()
 
     def run(self, sweep: str | None = None, *, asked_at: datetime | None = None) -> SweepOutcome | None:
         """Begin, or go on with, a sweep: with the one of this name, or any. None where there is nothing more to do.
@@ -126,6 +134,8 @@ class SweepRun:
             return None
         self._place = place
         self._has_read = False
+        for failure in self.unreadable:
+            self._fail(failure)
         done = self._place.done
         for repository, tags in sorted(self.repositories.items()):
             if done and repository <= done:
@@ -157,7 +167,7 @@ class SweepRun:
             self._place = self._place.beginning_anew()
             return self._sweep(repository, tags)
         except AWS_ERRORS as error:
-            self._place = replace(self._place, failures=(*self._place.failures, f"{repository}: {error}"))
+            self._fail(f"{repository}: {error}")
         self.sweeps.record_repository(self._place.sweep, repository, self._place.totals, now=self.clock())
         self._place = self._place.leaving()
         return True
@@ -200,13 +210,24 @@ class SweepRun:
             self.ledger.record_watch(image_id, at=self.clock())
         return self.schedules.put_if_none(Check(image_id, f"the sweep of {self._place.sweep} found it unused"), due)
 
+    def _fail(self, failure: str) -> None:
+        """Remember what failed, as far as the ledger has room for it."""
+        known = self._place.failures
+        if len(known) < _FAILURES_KEPT and failure[:_FAILURE_LENGTH] not in known:
+            self._place = replace(self._place, failures=(*known, failure[:_FAILURE_LENGTH]))
+
     def _time_is_up(self) -> bool:
         # Each run gets somewhere, however short it is.
         return self._has_read and self.time_left() < _TIME_AFTER_LAST_PAGE
 
     def _save(self) -> None:
         """Remember the place, and with it what the report has so far."""
-        if self.report and self.report.save_part(self._place.part):
-            self._place = replace(self._place, part=self._place.part + 1)
+        try:
+            if self.report and self.report.save_part(self._place.part):
+                self._place = replace(self._place, part=self._place.part + 1)
+        except (*AWS_ERRORS, Boto3Error) as error:
+            # Nobody would rather have no clean-up than no report.
+            self._fail(f"{REPORT_LOST}: {error}")
+            self.report = None
         self.sweeps.save(self._place, until=self._lease)
         self._saved_at = self.clock()

@@ -3,19 +3,22 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import jsonschema
 import pytest
 
+from ecr_cleanup.aws import clients
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import SweepError
 from ecr_cleanup.handlers import adapters, sweep
 from ecr_cleanup.handlers.sweep import sweep_to_go_on_with
 from fakes import DEV, HOST, PROD, REGION, FakeAggregator, FakeClock, Pushed
 from function_environment import SWEEP_ENVIRONMENT
-from integration.test_handlers import Context, Function, log, metrics_of  # noqa: F401 - the fixture "log"
+from integration.bench import aws_error, raises
+from integration.test_handlers import Context, Function, batch, log, metrics_of  # noqa: F401 - the fixture "log"
 
 if TYPE_CHECKING:
     import io
@@ -72,6 +75,13 @@ def scheduled() -> dict[str, str]:
     client = boto3.client("scheduler")
     names = [each["Name"] for each in client.list_schedules(GroupName="ecr-cleanup")["Schedules"]]
     return {name: client.get_schedule(GroupName="ecr-cleanup", Name=name)["Target"]["Input"] for name in names}
+
+
+def start(function: Function, clock: FakeClock) -> list[str]:
+    """Ask for a sweep now, and tell which messages failed."""
+    event = batch(START)
+    event["Records"][0]["attributes"]["SentTimestamp"] = str(int(clock.now.timestamp() * 1000))
+    return [failure["itemIdentifier"] for failure in function.handler(event, Context())["batchItemFailures"]]
 
 
 def stored(key: str) -> str:
@@ -216,3 +226,37 @@ def test_says_why_the_inventory_cannot_be_trusted(
     assert scheduled() == {}
     (line,) = (line for line in function.logs() if line.get("message") == "inventory not trusted")
     assert (line["account"], line["reason"]) == (DEV.account, "is not a source of the aggregator")
+
+
+@pytest.mark.parametrize("page", [b"<html>no place for a report</html>", b"\xff\xfe"])
+def test_a_page_that_makes_no_sense_does_not_keep_the_next_sweep_from_beginning(
+    function: Function, with_report: None, ecr: Pushed, clock: FakeClock, page: bytes
+) -> None:
+    boto3.client("s3").put_object(Bucket="reports", Key="cleanup/page.html", Body=page)
+    repository = ecr.repository(ecr_cleanup="enabled")
+    for number in range(3):
+        push_old(ecr, clock, repository, f"v{number}", content=str(number))
+        assert start(function, clock) == []
+        assert len(scheduled()) == number + 1
+        clock.advance(hours=24)
+    assert any(line["message"] == "report not published" for line in function.logs())
+
+
+def test_a_region_that_cannot_be_listed_does_not_hold_up_the_others(
+    function: Function, ecr: Pushed, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_REGIONS", f"{REGION},eu-west-1")
+    sound = clients.tagging_client
+
+    def client(region: str) -> Any:
+        if region == "eu-west-1":
+            return SimpleNamespace(get_paginator=raises(aws_error("AccessDenied")))
+        return sound(region)
+
+    monkeypatch.setattr(clients, "tagging_client", client)
+    push_old(ecr, clock, ecr.repository(ecr_cleanup="enabled"), "old")
+    assert function(START) == []
+    assert len(scheduled()) == 1
+    monkeypatch.setattr(clients, "tagging_client", lambda _: client("eu-west-1"))
+    clock.advance(hours=24)
+    assert start(function, clock) == ["message-0"], "where no region can be read, the message comes back"

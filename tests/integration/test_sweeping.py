@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from integration.bench import (
     Bench,
     aws_error,
     make_bench,  # noqa: F401 - the fixture "bench"
+    raises,
 )
 
 if TYPE_CHECKING:
@@ -263,6 +265,96 @@ def test_only_the_newest_revisions_count_where_that_is_asked_for(sweeper: Sweepe
     sweeper.sweep()
     # The oldest is neither the newest, nor what a service runs.
     assert [sweeper.due(image_id) is not None for image_id in image_ids] == [True, False, False]
+
+
+@pytest.mark.parametrize("starter", ["rule", "schedule", "schedule of the SDK"])
+def test_what_a_rule_or_schedule_starts_counts_although_newer_revisions_are_active(
+    sweeper: Sweeper, starter: str
+) -> None:
+    bench, account = sweeper.bench, sweeper.bench.accounts[PROD]
+    image_ids = [bench.push(f"v{number}", content=str(number)) for number in range(10, 13)]
+    for number in range(10, 13):
+        bench.aggregator.show(f"{ARN[:-2]}:{number}", f"{HOST}/team/app:v{number}")
+        account.register(f"app:{number}", f"{HOST}/team/app:v{number}")
+    started, cluster = f"{ARN[:-2]}:10", account.add_cluster()
+    if starter == "rule":
+        account.rules.append(("default", "nightly", started))
+    elif starter == "schedule":
+        target: dict[str, Any] = {"Arn": cluster, "EcsParameters": {"TaskDefinitionArn": started}}
+        account.schedules.append(("default", "nightly", target))
+    else:
+        parameters = json.dumps({"TaskDefinition": started})
+        account.schedules.append(
+            ("default", "nightly", {"Arn": "arn:aws:scheduler:::aws-sdk:ecs:runTask", "Input": parameters})
+        )
+    bench.ask_accounts(NEWEST_REVISIONS="1", TAGS_NEVER_MOVE="true")
+    sweeper.sweep()
+    assert [sweeper.due(image_id) is not None for image_id in image_ids] == [False, True, False]
+    bench.ledger.record_watch(image_ids[0], at=bench.clock.now)
+    bench.clock.advance(hours=24)
+    (answer,) = bench.check(image_ids[0])
+    assert answer.decision.rule == "in_use"
+    assert bench.left(image_ids[0])
+
+
+def test_a_watch_ends_with_the_last_check_so_that_the_next_one_begins_a_whole_grace_period(sweeper: Sweeper) -> None:
+    bench = sweeper.bench
+    bench.ask_accounts()
+    image_id = bench.push("old", days_ago=100, content="another")
+    sweeper.sweep()
+    bench.tag_repository(ecr_cleanup="off")
+    bench.clock.advance(days=1)
+    (kept,) = bench.check(image_id)
+    assert (kept.decision.rule, kept.next_check_at) == ("not_opted_in", None)
+    assert bench.record(image_id).watched_since is None
+    bench.tag_repository(ecr_cleanup="enabled")
+    # Something uses it for a while of which no event tells.
+    bench.clock.advance(days=5)
+    (asked,) = bench.check(image_id)
+    assert asked.decision.rule == "within_grace_period"
+    assert bench.left(image_id)
+
+
+def test_the_same_image_pushed_again_has_a_grace_period_of_its_own(sweeper: Sweeper) -> None:
+    bench = sweeper.bench
+    bench.configure(MINIMUM_AGE_DAYS="0", NEVER_USED_PULLED_WITHIN_DAYS="0", PULLED_WITHIN_HOURS="0")
+    image_id = bench.push("old", days_ago=10, content="another")
+    sweeper.sweep()
+    bench.ecr.client.batch_delete_image(repositoryName="team/app", imageIds=[{"imageDigest": image_id.digest}])
+    bench.clock.advance(hours=23, minutes=59)
+    assert bench.push("new", days_ago=0, content="another") == image_id
+    bench.clock.advance(minutes=1)
+    (answer,) = bench.check(image_id)
+    assert answer.decision.rule == "within_grace_period"
+    assert bench.left(image_id)
+
+
+def test_a_report_that_cannot_be_kept_does_not_hold_up_the_sweep(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = sweeper.bench
+    monkeypatch.setattr("ecr_cleanup.sweeping._SAVED_EVERY", timedelta(0))
+    monkeypatch.setattr(sweeper.rows, "save_part", raises(aws_error("AccessDenied")))
+    image_ids = [
+        bench.push("old", repository=bench.ecr.repository(name, ecr_cleanup="enabled"), days_ago=100, content=name)
+        for name in ("team/a", "team/b", "team/c")
+    ]
+    bench.configure(NEWEST_IMAGES="0")
+    _, outcome = sweeper.start()
+    assert outcome
+    assert outcome.repositories is not None
+    assert all(sweeper.due(image_id) for image_id in image_ids)
+    (failure,) = outcome.place.failures
+    assert failure.startswith("a part of the report is lost: ")
+
+
+def test_the_ledger_has_room_for_the_failures_of_many_repositories(sweeper: Sweeper) -> None:
+    run, _ = sweeper.start()
+    for number in range(2_000):
+        run._fail(f"repository-{number}: {'x' * 1_000}")
+    assert len(run._place.failures) == 100
+    assert max(map(len, run._place.failures)) == 300
+    run._save()
 
 
 # What must get one

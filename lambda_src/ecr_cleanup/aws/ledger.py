@@ -257,6 +257,12 @@ class Ledger:
             )
         )
 
+    def end_watch(self, image_id: ImageId) -> None:
+        """Nobody looks any more whether the image is used."""
+        self._table.update(
+            Update(_image(image_id), "REMOVE watched_since", condition="attribute_exists(watched_since)")
+        )
+
     def record_part(self, image_id: ImageId, *, at: datetime) -> None:
         """An image was found to be part of an index that lives; the last time counts."""
         self._table.update(

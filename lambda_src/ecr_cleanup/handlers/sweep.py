@@ -9,9 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from boto3.exceptions import Boto3Error
 
-from ecr_cleanup.aws import AWS_ERRORS, clients
+from ecr_cleanup.aws import clients
 from ecr_cleanup.aws.report_bucket import ReportBucket
 from ecr_cleanup.aws.sweep_ledger import SweepLedger
 from ecr_cleanup.aws.tagging import opted_in_repositories
@@ -24,7 +23,7 @@ from ecr_cleanup.report import report_head
 from ecr_cleanup.settings import SweepSettings
 from ecr_cleanup.survey import Survey
 from ecr_cleanup.sweep_report import SweepReport
-from ecr_cleanup.sweeping import SweepRun
+from ecr_cleanup.sweeping import REPORT_LOST, SweepRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from ecr_cleanup.aws.sweep_ledger import SweepPlace
     from ecr_cleanup.image import Repository
     from ecr_cleanup.report import Totals
     from ecr_cleanup.sweeping import SweepOutcome
@@ -117,10 +117,12 @@ class _Sweep:
         if settings.report_bucket:
             bucket = ReportBucket(clients.s3_client(), settings.report_bucket, settings.report_prefix)
             self._report = SweepReport(bucket)
+        failures: list[str] = []
+        repositories = opted_in_repositories(clients.tagging_client, settings, failures)
         self._run = SweepRun(
             settings,
             registry=adapters.registry,
-            repositories=opted_in_repositories(clients.tagging_client, settings),
+            repositories=repositories,
             survey=Survey(settings, self._finder, clock=_now, asks_accounts=adapters.live_usage is not None),
             ledger=adapters.ledger,
             sweeps=_sweeps(),
@@ -128,6 +130,7 @@ class _Sweep:
             report=self._report,
             clock=_now,
             time_left=time_left,
+            unreadable=failures,
         )
 
     def run(self, sweep: str | None, asked_at: datetime) -> None:
@@ -169,13 +172,7 @@ class _Sweep:
             asked_what_runs=settings.reader_role is not None,
             repositories=repositories,
         )
-        published: list[str] = []
-        if self._report:
-            try:
-                published = self._report.publish(head, place)
-            except (*AWS_ERRORS, Boto3Error) as error:
-                logger.exception("report not published", extra={"reason": str(error)})
-        report_sweep(place, repositories, published, per_repository=settings.repository_metrics)
+        # First of all, so that no report can keep the next sweep from beginning.
         self._run.finish(
             {
                 **head,
@@ -183,9 +180,21 @@ class _Sweep:
                 "repositories": len(repositories),
                 "problems": head["problems"][:_PROBLEMS_KEPT],
                 "checks": place.checks,
-                "failures": place.failures[:_PROBLEMS_KEPT],
+                "failures": place.failures,
             }
         )
+        published = self._publish(head, place)
+        report_sweep(place, repositories, published, per_repository=settings.repository_metrics)
+
+    def _publish(self, head: Mapping[str, Any], place: SweepPlace) -> list[str]:
+        """Where the report is now; nowhere, if it cannot be written, or not whole."""
+        if not self._report or any(failure.startswith(REPORT_LOST) for failure in place.failures):
+            return []
+        try:
+            return self._report.publish(head, place)
+        except Exception as error:  # noqa: BLE001 - a page that makes no sense is no reason to sweep again
+            logger.exception("report not published", extra={"reason": str(error)})
+            return []
 
 
 def _now() -> datetime:

@@ -20,17 +20,20 @@ _RUN_TASK = ":::aws-sdk:ecs:runTask"
 
 
 def read_scheduled_tasks(session: PlaceSession) -> Findings:
-    """What they start, unless it is ACTIVE in the aggregator. One without a revision means the latest ACTIVE one.
+    """What they start, unless that counts already. One without a revision means the latest ACTIVE one, which does.
+
+    Where only the newest revisions count, one that is ACTIVE in the aggregator may count for this alone.
 
     Nothing can be started where there is no cluster. Rules are asked for by the clusters that they start tasks in
     (https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_ListRuleNamesByTarget.html).
     """
     if not session.cluster_arns:
         return Findings()
+    counted = session.shown if session.settings.newest_revisions is None else {}
     usages = [
         Usage(kind, arn, session.place, image, Source.LIVE, task_definition=definition)
         for kind, arn, definition in {*_rules(session), *_schedules(session)}
-        if definition not in session.shown and ":" in definition.rpartition("/")[2]
+        if definition not in counted and ":" in definition.rpartition("/")[2]
         for image in session.images_of(definition) or ()
     ]
     return Findings(tuple(sorted(usages, key=lambda usage: (usage.arn, usage.reference))))
