@@ -87,7 +87,7 @@ output "checks_dead_letter_queue_url" {
 }
 
 output "schedules_dead_letter_queue_url" {
-  description = "Checks that EventBridge Scheduler could not deliver: someone must look."
+  description = "Checks and sweeps that EventBridge Scheduler could not deliver: someone must look."
   value       = aws_sqs_queue.dead_letter["schedules"].url
 }
 
