@@ -42,8 +42,6 @@ _SAVED_EVERY = timedelta(minutes=1)
 _PARALLEL_CALLS = 16
 # The ledger has room for 400 KB an item, in which the place is, too.
 _FAILURES_KEPT, _FAILURE_LENGTH = 100, 300
-REPORT_LOST = "a part of the report is lost"
-"""How the failure begins after which there is no report of a sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +225,7 @@ class SweepRun:
                 self._place = replace(self._place, part=self._place.part + 1)
         except (*AWS_ERRORS, Boto3Error) as error:
             # Nobody would rather have no clean-up than no report.
-            self._fail(f"{REPORT_LOST}: {error}")
+            self._place = replace(self._place, report_lost=str(error)[:_FAILURE_LENGTH])
             self.report = None
         self.sweeps.save(self._place, until=self._lease)
         self._saved_at = self.clock()

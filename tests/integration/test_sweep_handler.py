@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from ecr_cleanup.aws import clients
+from ecr_cleanup.aws.report_bucket import ReportBucket
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import SweepError
 from ecr_cleanup.handlers import adapters, sweep
@@ -18,7 +19,8 @@ from ecr_cleanup.handlers.sweep import sweep_to_go_on_with
 from fakes import DEV, HOST, PROD, REGION, FakeAggregator, FakeClock, Pushed
 from function_environment import SWEEP_ENVIRONMENT
 from integration.bench import aws_error, raises
-from integration.test_handlers import Context, Function, batch, log, metrics_of  # noqa: F401 - the fixture "log"
+from integration.test_handlers import Function, log, metrics_of  # noqa: F401 - the fixture "log"
+from invocations import Context, batch
 
 if TYPE_CHECKING:
     import io
@@ -79,9 +81,8 @@ def scheduled() -> dict[str, str]:
 
 def start(function: Function, clock: FakeClock) -> list[str]:
     """Ask for a sweep now, and tell which messages failed."""
-    event = batch(START)
-    event["Records"][0]["attributes"]["SentTimestamp"] = str(int(clock.now.timestamp() * 1000))
-    return [failure["itemIdentifier"] for failure in function.handler(event, Context())["batchItemFailures"]]
+    response = function.handler(batch(START, sent_at=clock.now), Context())
+    return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
 
 def stored(key: str) -> str:
@@ -239,7 +240,20 @@ def test_a_page_that_makes_no_sense_does_not_keep_the_next_sweep_from_beginning(
         assert start(function, clock) == []
         assert len(scheduled()) == number + 1
         clock.advance(hours=24)
-    assert any(line["message"] == "report not published" for line in function.logs())
+    assert any(line.get("message") == "report not published" for line in function.logs())
+
+
+def test_a_report_of_which_a_part_is_lost_is_not_published(
+    function: Function, with_report: None, ecr: Pushed, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReportBucket, "put_part", raises(aws_error("AccessDenied")))
+    push_old(ecr, clock, ecr.repository(ecr_cleanup="enabled"), "old")
+    assert function(START) == []
+    assert len(scheduled()) == 1
+    keys = {each["Key"] for each in boto3.client("s3").list_objects_v2(Bucket="reports")["Contents"]}
+    assert keys == {"cleanup/page.html"}
+    (line,) = (line for line in function.logs() if line.get("message") == "report not published")
+    assert line["reason"].startswith("a part of it is lost: ")
 
 
 def test_a_region_that_cannot_be_listed_does_not_hold_up_the_others(

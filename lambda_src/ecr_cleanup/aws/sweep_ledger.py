@@ -34,7 +34,7 @@ class SweepPlace:
     `newest` are the push times of its newest images so far, and `totals` what was counted in it. `part` is the number
     of the report's part that comes next; of repositories in `begun_anew`, what is in parts before the given one does
     not count. `checks` were made so far, in `runs` of the function, this one included. `failures` say which
-    repositories could not be read.
+    repositories could not be read, as far as there is room. `report_lost` is why a part of the report is missing.
     """
 
     sweep: str
@@ -48,6 +48,7 @@ class SweepPlace:
     checks: int = 0
     runs: int = 0
     failures: tuple[str, ...] = ()
+    report_lost: str | None = None
 
     def entering(self, repository: Repository) -> SweepPlace:
         """Before the first page of a repository."""
@@ -80,6 +81,7 @@ class SweepPlace:
                 "checks": self.checks,
                 "runs": self.runs,
                 "failures": self.failures,
+                "report_lost": self.report_lost,
             }
         )
 
@@ -99,6 +101,7 @@ class SweepPlace:
             checks=document["checks"],
             runs=document["runs"],
             failures=tuple(document["failures"]),
+            report_lost=document.get("report_lost"),
         )
 
 

@@ -25,18 +25,19 @@ def opted_in_repositories(
     The index can be late; whoever removes anything asks ECR itself.
     https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 
-    Raises botocore's errors; with a list of `failures`, only where no region can be read, and else adds to it.
+    Raises botocore's errors. With an empty list of `failures`, a region that cannot be read is put there, and the error
+    is raised only where none can be.
     """
     found: dict[Repository, dict[str, str]] = {}
-    errors: list[Exception] = []
     for region in settings.registry_regions:
         try:
             found |= _of_region(client_for(region), region, settings)
         except AWS_ERRORS as error:
-            errors.append(error)
-            if failures is None or len(errors) == len(settings.registry_regions):
+            if failures is None:
                 raise
             failures.append(f"{region}: its repositories cannot be listed: {error}")
+            if len(failures) == len(settings.registry_regions):
+                raise
     return dict(sorted(found.items()))
 
 

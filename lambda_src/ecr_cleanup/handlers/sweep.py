@@ -23,7 +23,7 @@ from ecr_cleanup.report import report_head
 from ecr_cleanup.settings import SweepSettings
 from ecr_cleanup.survey import Survey
 from ecr_cleanup.sweep_report import SweepReport
-from ecr_cleanup.sweeping import REPORT_LOST, SweepRun
+from ecr_cleanup.sweeping import SweepRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,7 +188,10 @@ class _Sweep:
 
     def _publish(self, head: Mapping[str, Any], place: SweepPlace) -> list[str]:
         """Where the report is now; nowhere, if it cannot be written, or not whole."""
-        if not self._report or any(failure.startswith(REPORT_LOST) for failure in place.failures):
+        if not self._report:
+            return []
+        if place.report_lost:
+            logger.error("report not published", extra={"reason": f"a part of it is lost: {place.report_lost}"})
             return []
         try:
             return self._report.publish(head, place)
