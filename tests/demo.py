@@ -7,7 +7,6 @@ moves the clock by a day, and shows what became of every image and why.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -26,11 +25,13 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ecr_cleanup.check import Check
 from ecr_cleanup.cli.calls import READS
 from ecr_cleanup.cli.installation import Where, find_installation
 from ecr_cleanup.cli.output import Printer, Steps
 from ecr_cleanup.cli.plan import Planner, show
 from ecr_cleanup.cli.session import AwsSession
+from ecr_cleanup.image import ImageId, Repository
 from ecr_cleanup.page import render
 from local_aws import LocalAws
 from local_aws.images import StoredBefore, push_build, push_image, push_signature, put_many
@@ -88,6 +89,7 @@ class Demo:
         self._began = perf_counter()
         self._digests: dict[Story, str] = {}
         self._parts: set[str] = set()
+        self._left_over = ""
 
     def run(self) -> int:
         """Tell the story; 0 if every image ended as it should and the second plan shows no changes."""
@@ -176,7 +178,8 @@ class Demo:
                     self._digests[story] = push_image(registry, story.repository, tags, content=story.image)
             self._parts = self._images(GATEWAY.repository)
             repository, tag, age = LEFT_OVER
-            put_many(SHARED, REGION, repository, [StoredBefore([tag], pushed_at=self._aws.clock.now() - age)])
+            left_over = StoredBefore([tag], pushed_at=self._aws.clock.now() - age)
+            (self._left_over,) = put_many(SHARED, REGION, repository, [left_over])
             self._aws.advance(timedelta(minutes=1))
             old = {
                 (account, story): self._register(account, story.repository, story.tag)
@@ -276,16 +279,20 @@ class Demo:
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_text(render(found.report), encoding="utf-8")
         show(found, Printer(), everything=False)
+        self._console.print(f"The same as a page: {REPORT}", highlight=False)
         repository, tag, age = LEFT_OVER
+        check = Check(ImageId(Repository(SHARED, REGION, repository), self._left_over), "")
+        schedules = self._aws.session(SHARED).client("scheduler").list_schedules(GroupName="ecr-cleanup")["Schedules"]
+        if check.schedule_name not in {schedule["Name"] for schedule in schedules}:
+            self._console.print(f"[red]The sweep made no check of {repository}:{tag}.[/]")
+            return False
         self._console.print(
             f"{repository}:{tag} was there {age.days} days before the installation, and nobody ever deployed it: "
             "the daily sweep found it, and its check is pending."
         )
-        self._console.print(f"The same as a page: {REPORT}", highlight=False)
-        pending = self._aws.session(SHARED).client("scheduler").list_schedules(GroupName="ecr-cleanup")["Schedules"]
-        return found.report["totals"]["reclaimable_images"] == 1 and any(
-            re.fullmatch("[0-9a-f]{64}", schedule["Name"]) for schedule in pending
-        )
+        return [image["digest"] for image in found.report["images"] if image["verdict"] == "remove"] == [
+            self._left_over
+        ]
 
     def _images(self, repository: str) -> set[str]:
         """The digests of all images of a repository."""

@@ -12,11 +12,10 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
-import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -159,12 +158,10 @@ def _imports() -> list[str]:
         least = min(float(_output("bench.imports", handler)) for _ in range(_READINGS))
         rows.append(f"| `{handler}` | {least * 1000:.0f} |")
         print(rows[-1], flush=True)
-    packed = BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for source in sorted((_ROOT / "lambda_src/ecr_cleanup").rglob("*.py")):
-            if "cli" not in source.parts and "page" not in source.parts:
-                archive.write(source, source.relative_to(_ROOT / "lambda_src"))
-    size = len(packed.getvalue()) / 1000
+    with tempfile.TemporaryDirectory() as directory:
+        package = Path(directory) / "package.zip"
+        subprocess.run([sys.executable, _ROOT / "lambda_src/build.py", package], stdout=subprocess.DEVNULL, check=True)
+        size = package.stat().st_size / 1000
     return [
         "## The start of a function",
         "",

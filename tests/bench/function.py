@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from invocations import Context, batch
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -33,16 +35,6 @@ _LATER = timedelta(hours=25)
 
 class FunctionError(Exception):
     """The function failed; the text is what it printed."""
-
-
-class _Context:
-    function_name = "bench"
-    memory_limit_in_mb = 1024
-    invoked_function_arn = "arn:aws:lambda:eu-central-1:111111111111:function:bench"
-    aws_request_id = "bench"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 900_000
 
 
 def run_function(name: str, given: Any, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -85,15 +77,15 @@ class _Calls:
 def _sweep(_: Any) -> None:
     from ecr_cleanup.handlers import sweep
 
-    _must_succeed(sweep.handler(_event(['{"version": 1, "sweep": "start"}']), _Context()))
+    _must_succeed(sweep.handler(batch('{"version": 1, "sweep": "start"}', sent_at=datetime.now(UTC)), Context()))
 
 
 def _check(batches: list[list[str]]) -> None:
     from ecr_cleanup.handlers import run_checks
 
     run_checks._now = lambda: datetime.now(UTC) + _LATER
-    for batch in batches:
-        _must_succeed(run_checks.handler(_event(batch), _Context()))
+    for bodies in batches:
+        _must_succeed(run_checks.handler(batch(*bodies), Context()))
 
 
 def _other(path: str) -> None:
@@ -107,21 +99,6 @@ def _other(path: str) -> None:
 
 
 _FUNCTIONS: dict[str, Callable[[Any], None]] = {"sweep": _sweep, "check": _check, "other": _other}
-
-
-def _event(bodies: list[str]) -> dict[str, Any]:
-    sent = str(int(time.time() * 1000))
-    return {
-        "Records": [
-            {
-                "messageId": f"message-{number}",
-                "body": body,
-                "attributes": {"SentTimestamp": sent, "ApproximateReceiveCount": "1"},
-                "eventSource": "aws:sqs",
-            }
-            for number, body in enumerate(bodies)
-        ]
-    }
 
 
 def _must_succeed(response: Mapping[str, Any]) -> None:

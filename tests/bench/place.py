@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecr_cleanup.chunks import chunks
 from function_environment import SWEEP_ENVIRONMENT
+from invocations import create_ledger_table
 from local_aws import LocalAws
 from local_aws.images import StoredBefore, put_many
 
@@ -103,7 +104,7 @@ def local_place(size: Size) -> Iterator[Place]:
 
 
 def pending_checks(place: Place) -> list[list[str]]:
-    """The bodies of the messages that the schedules hold, in batches as the queue makes them; and a clean slate."""
+    """The bodies of the messages that the schedules hold, in batches as the queue makes them."""
     scheduler = place.aws.session(SHARED).client("scheduler")
     pages = scheduler.get_paginator("list_schedules").paginate(GroupName="ecr-cleanup")
     names = [schedule["Name"] for page in pages for schedule in page["Schedules"]]
@@ -113,15 +114,7 @@ def pending_checks(place: Place) -> list[list[str]]:
 
 def _make_installation(aws: LocalAws) -> None:
     session = aws.session(SHARED)
-    session.client("dynamodb").create_table(
-        TableName="ecr-cleanup-ledger",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_ledger_table(session.client("dynamodb"))
     session.client("scheduler").create_schedule_group(Name="ecr-cleanup")
     session.client("events").create_event_bus(Name="ecr-cleanup")
     session.client("iam").create_role(RoleName="ecr-cleanup-scheduler", AssumeRolePolicyDocument=_trust("scheduler"))

@@ -15,6 +15,7 @@ from ecr_cleanup.aws.scheduler import CheckSchedules
 from ecr_cleanup.settings import CheckSettings
 from fakes import REGION, SHARED, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
+from invocations import create_ledger_table
 from local_aws import ecr as strict_ecr
 from local_aws.patches import Patches
 from local_aws.tagging import show_repositories
@@ -41,15 +42,7 @@ def settings() -> CheckSettings:
 @pytest.fixture
 def ledger(aws: None, settings: CheckSettings) -> Ledger:
     client = boto3.client("dynamodb")
-    client.create_table(
-        TableName=settings.ledger_table_name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_ledger_table(client)
     return Ledger(client, settings.ledger_table_name)
 
 

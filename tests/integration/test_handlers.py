@@ -19,6 +19,7 @@ from ecr_cleanup.observability import logger
 from fake_accounts import EXTERNAL_ID, ROLE, FakeAccounts
 from fakes import DEV, DEVELOPMENT, HOST, PROD, PRODUCTION, SHARED, FakeAggregator, FakeClock, Pushed
 from function_environment import ENVIRONMENT
+from invocations import Context, batch
 from unit.test_events import EVENTS, SECRET
 
 if TYPE_CHECKING:
@@ -30,36 +31,6 @@ if TYPE_CHECKING:
 
 DEREGISTER = EVENTS["cloudtrail_deregister_task_definition"]
 TASK_DEFINITION = f"arn:aws:ecs:eu-central-1:{PRODUCTION}:task-definition/app:7"
-
-
-@dataclass
-class Context:
-    function_name: str = "ecr-cleanup-test"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = f"arn:aws:lambda:eu-central-1:{SHARED}:function:ecr-cleanup-test"
-    aws_request_id: str = "5b0f3d0c-45ab-4b1c-a3ed-4e4cf5f0a0cb"
-    remaining: timedelta = timedelta(minutes=15)
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.remaining.total_seconds() * 1000)
-
-
-def batch(*bodies: str) -> dict[str, Any]:
-    return {
-        "Records": [
-            {
-                "messageId": f"message-{number}",
-                "receiptHandle": "handle",
-                "body": body,
-                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1545082649183"},
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": ENVIRONMENT["CHECK_QUEUE_ARN"],
-                "awsRegion": "eu-central-1",
-            }
-            for number, body in enumerate(bodies)
-        ]
-    }
 
 
 @dataclass

@@ -32,6 +32,7 @@ from ecr_cleanup.aws import clients
 from ecr_cleanup.handlers import run_checks, schedule_checks
 from ecr_cleanup.observability import logger
 from function_environment import ENVIRONMENT
+from invocations import Context, create_ledger_table, record
 from local_aws import ecr as strict_ecr
 from local_aws.behaviour import Behaviour
 from local_aws.dynamodb import make_answers_cheap, make_transactions_cheap
@@ -132,20 +133,6 @@ class Run:
             self.read_manifest_at = now
 
 
-@dataclass
-class Context:
-    """What Lambda tells a function of itself."""
-
-    milliseconds: int
-    function_name: str = "ecr-cleanup"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{SHARED}:function:ecr-cleanup"
-    aws_request_id: str = "5b0f3d0c-45ab-4b1c-a3ed-4e4cf5f0a0cb"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.milliseconds
-
-
 class World:
     """One AWS, from START on. Use it as a context manager; one at a time."""
 
@@ -211,15 +198,7 @@ class World:
         stack.callback(setattr, World, "current", None)
         World.current = self
         self._cold()
-        _own_client("dynamodb").create_table(
-            TableName=self.environment["LEDGER_TABLE_NAME"],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_ledger_table(_own_client("dynamodb"))
         for place in PLACES:
             self.aggregator.start_recorder(place, self.now)
         return self
@@ -370,11 +349,11 @@ class World:
         outer, run = self.run, Run(function)
         self.run = run
         module = {"schedule_checks": schedule_checks, "run_checks": run_checks}[function]
-        event = {"Records": [_record(number, message) for number, message in enumerate(messages)]}
+        event = {"Records": [record(n, message.body, receives=message.receives) for n, message in enumerate(messages)]}
         self.counts[f"runs of {function}"] += 1
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                response = module.handler(event, Context(int(self.time_left.total_seconds() * 1000)))
+                response = module.handler(event, Context(remaining=self.time_left))
         except Killed:
             self._die(run)
             return
@@ -572,19 +551,6 @@ class _LogStream(io.TextIOBase):
             line = json.loads(text)
             self._world.note(f"logged: {line['message']}: {line.get('reason') or line.get('exception', '')[-300:]}")
         return len(text)
-
-
-def _record(number: int, message: Any) -> dict[str, Any]:
-    return {
-        "messageId": f"message-{number}",
-        "receiptHandle": "handle",
-        "body": message.body,
-        "attributes": {"ApproximateReceiveCount": str(message.receives)},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": ENVIRONMENT["CHECK_QUEUE_ARN"],
-        "awsRegion": REGION,
-    }
 
 
 # Clients are made once for the process: that takes longer than a whole test.
