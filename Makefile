@@ -72,7 +72,7 @@ soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine (L
 
 AWSLABS ?=
 
-bench: $(STAMP) ## What sweeps, checks and decisions cost; into docs/benchmarks.md (some twenty minutes; AWSLABS=PATH compares with awslabs/ecr-cleanup-lambda)
+bench: $(STAMP) ## What sweeps, checks and decisions cost; into docs/benchmarks.md (half an hour or more; AWSLABS=PATH compares with awslabs/ecr-cleanup-lambda)
 	@PYTHONPATH=tests $(RUN) -m bench $(AWSLABS)
 
 mutation: $(STAMP) ## How many small changes to the code that decides the tests notice (some two hours)

@@ -243,6 +243,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(machine)
     parts = [_imports(), _decisions(), _comparison(asked.checkout), _sweeps(sizes)]
     head = ["# Benchmarks", "", "What `make bench` measured. Written by it; do not edit.", "", machine, ""]
+    if len(sizes) < len(_SIZES):
+        head += [f"Registries of more than {asked.largest:,} images were left out (`--largest`).", ""]
     asked.document.write_text("\n".join([*head, *(line for part in parts for line in part)]).rstrip() + "\n")
     print(f"{asked.document}: written after {(time.perf_counter() - started) / 60:.0f} min")
 
