@@ -296,19 +296,19 @@ def test_images_that_were_there_before(shared: boto3.Session, digest: str) -> No
 @pytest.mark.timed
 def test_a_page_of_100_000_images_takes_little_time(shared: boto3.Session, digest: str) -> None:
     ecr = shared.client("ecr")
-    began = time.perf_counter()
+    # Of the processor, since this process is all of AWS, and whatever else runs only slows the clock on the wall.
+    began = time.process_time()
     digests = put_many(SHARED, REGION, "team/web", (StoredBefore([f"v{number}"]) for number in range(99_999)))
-    assert time.perf_counter() - began < 15
+    assert time.process_time() - began < 15
     pages = ecr.get_paginator("describe_images").paginate(
         repositoryName="team/web", PaginationConfig={"PageSize": 1000}
     )
     found: list[str] = []
     times = []
-    began = time.perf_counter()
+    began = time.process_time()
     for page in pages:
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
         found += [each["imageDigest"] for each in page["imageDetails"]]
-        began = time.perf_counter()
+        began = time.process_time()
     assert sorted([digest, *digests]) == found
-    # What else the machine does can make a page slower and never faster.
     assert sorted(times)[len(times) // 2] < 0.3
