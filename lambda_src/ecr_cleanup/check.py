@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ecr_cleanup.errors import CheckError
 from ecr_cleanup.image import ImageId
@@ -12,8 +12,7 @@ from ecr_cleanup.image import ImageId
 _VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """Is this image still used?
 
     `cause` is for people: what made somebody ask. `attempt` counts the postponements in a row for one and the same
@@ -31,7 +30,7 @@ class Check:
 
     def again(self, *, attempt: int) -> Check:
         """The same check as it is put back."""
-        return replace(self, attempt=attempt)
+        return self._replace(attempt=attempt)
 
     def to_json(self) -> str:
         """The message as it travels through the schedule and the queue."""

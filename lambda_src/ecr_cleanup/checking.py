@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.aws.ecr import Deletion, missing_operations
@@ -48,8 +47,7 @@ _TOLD = 1000
 _TROUBLES = (*AWS_ERRORS, AnnouncementError, DeletionRefusedError, ManifestError)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What was found and done about one check.
 
     `image` is None where it is gone or nobody could look. `next_check_at` is there where the image will be looked at
@@ -171,7 +169,7 @@ class CheckRun:
         belongings = self._finder.belongings(check.image_id, evidence)
         if running := self._finder.running_parts(check.image_id.repository, parts_of(belongings)):
             users = tuple(usage for usages in running.values() for usage in usages)
-            return self._follow(check, replace(evidence, users=users), in_use_by_part(running, evidence.now))
+            return self._follow(check, evidence._replace(users=users), in_use_by_part(running, evidence.now))
         if waits := self._wait_for_parts(check.image_id, parts_of(belongings), policy, evidence.now):
             return self._follow(check, evidence, waits)
         # From here to the removal, there is not a call more than must be.
@@ -205,16 +203,16 @@ class CheckRun:
         if not (archived if removal.action is Action.ARCHIVE else image is None):
             # Whoever removes it later, or did so meanwhile, it was not that removal.
             self._ledger.abandon_removal(check.image_id)
-            self._finder.update(check.image_id, replace(record, removal_started_at=None, removal=None))
+            self._finder.update(check.image_id, record._replace(removal_started_at=None, removal=None))
             return None
         decision = Decision(Verdict.GONE, "gone", "its removal was begun before, and is finished now")
         if image and self._finder.is_used(image):
             # It is in the archive, as everybody must hear; what belongs to it stays.
-            self._carry_out(check, replace(removal, belongings={}), decision, image)
+            self._carry_out(check, removal._replace(belongings={}), decision, image)
             self._finder.update(check.image_id, self._ledger.images([check.image_id])[check.image_id])
             return None
         if not self._is_wanted(evidence):
-            removal = replace(removal, belongings={})
+            removal = removal._replace(belongings={})
         if removal.parts and (problems := self._finder.problems_now()):
             named = "; ".join(map(str, problems))
             reason = f"the removal cannot be finished, since the inventory cannot be trusted: {named}"

@@ -6,15 +6,13 @@ https://github.com/awslabs/aws-config-resource-schema/tree/master/config/propert
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ecr_cleanup.settings import Place
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerType:
+class ConsumerType(NamedTuple):
     """A resource type whose resources hold images, by name or through a task definition.
 
     `images` and `task_definition` are properties in the notation of advanced queries; an array on the way stands for
@@ -35,8 +33,7 @@ class ConsumerType:
         return (*self.images, self.task_definition) if self.task_definition else self.images
 
 
-@dataclass(frozen=True, slots=True)
-class Consumer:
+class Consumer(NamedTuple):
     """A resource of one of the types as the aggregator shows it, with the image strings it names itself."""
 
     type: ConsumerType

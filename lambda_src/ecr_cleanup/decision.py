@@ -8,11 +8,10 @@ only for images that come as far as needing it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.image import ImageStatus
 from ecr_cleanup.manifest import REFERRER_TAG, Manifest, ManifestKind, is_image_configuration
@@ -50,8 +49,7 @@ class Question(Enum):
     REMOVALS_LEFT = "how many more images may go today?"
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """All that the rules may look at.
 
     `image` is None if the registry has it no more, `repository_tags` is None if it has the repository no more.
@@ -84,8 +82,7 @@ class Evidence:
     removals_left: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A verdict, the rule that gave it, and the reason in words.
 
     `until` is when to ask again. `attempt` is what the check carries then.

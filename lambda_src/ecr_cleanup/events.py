@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecr_cleanup.errors import EventError
 from ecr_cleanup.image import ACCOUNT_ID, DIGEST, REGION, REPOSITORY_NAME, TAG, Repository
@@ -50,8 +49,7 @@ class Change(Enum):
     """Something changed, and the event was too large to say what: whoever wants to know must look."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDefinitionEvent:
+class TaskDefinitionEvent(NamedTuple):
     """What one event says.
 
     `arn` is None where a registration was too large to carry the revision it made; `family_arn` is always there, and
@@ -68,8 +66,7 @@ class TaskDefinitionEvent:
     images: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class PushEvent:
+class PushEvent(NamedTuple):
     """A tag was given to an image of a repository of the account that the event is from.
 
     `occurred_at` is what the event says, whatever the present is: the same event must always be the same push.
@@ -119,8 +116,7 @@ def parse_event(envelope: object, *, now: datetime, partition: str = "aws") -> T
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(NamedTuple):
     """The one place that an event may speak for."""
 
     place: Place

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.chunks import chunks
@@ -44,8 +43,7 @@ _OWN_READ = timedelta(minutes=1)
 _INDEX_FOLLOWS_WITHIN = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class _Looked:
+class _Looked(NamedTuple):
     """What was seen of one repository, or the trouble in the way."""
 
     tags: Mapping[str, str] | None = None
@@ -217,13 +215,13 @@ class Finder:
             case Question.RUNNING:
                 return self._with_running(evidence, image)
             case Question.PINS:
-                return replace(evidence, pins=self._pins_of(image))
+                return evidence._replace(pins=self._pins_of(image))
             case Question.NEWER_IMAGES:
-                return replace(evidence, newer_images=self.newer_images(image))
+                return evidence._replace(newer_images=self.newer_images(image))
             case Question.MANIFEST:
                 return self._with_manifest(evidence, image, policy)
             case Question.REMOVALS_LEFT:
-                return replace(evidence, removals_left=self.removals_left(evidence.now))
+                return evidence._replace(removals_left=self.removals_left(evidence.now))
 
     def second_look(self, evidence: Evidence) -> Evidence:
         """The same evidence as it is right before the removal."""
@@ -243,8 +241,7 @@ class Finder:
                 known = set(self.inventory.users_by_tag(image_id.repository))
                 later = [usage for usage in later if usage not in known]
             pins = (*pins, *self._unproven(list(later)))
-        return replace(
-            evidence,
+        return evidence._replace(
             image=image,
             repository_tags=tags,
             users=users,
@@ -369,7 +366,7 @@ class Finder:
 
     def _with_users(self, evidence: Evidence, image: Image) -> Evidence:
         users = self._users(image, asked=False)
-        evidence = replace(evidence, users=users, problems=self.inventory.problems)
+        evidence = evidence._replace(users=users, problems=self.inventory.problems)
         record = self._records[image.id]
         if not users and not evidence.problems and record.held and self._live_usage:
             # What holds it may be seen in the account only, where it may go on.
@@ -380,13 +377,13 @@ class Finder:
             # A use of whose end no event told is over, or somebody restored the image: nobody knows since when.
             self._ledger.release(image.id, at=evidence.now, still_archived=not restored)
             archived_at = None if restored else record.archived_at
-            self._records[image.id] = replace(record, held=False, archived_at=archived_at, last_used_at=evidence.now)
-            evidence = replace(evidence, last_used_at=evidence.now, archived_at=archived_at)
+            self._records[image.id] = record._replace(held=False, archived_at=archived_at, last_used_at=evidence.now)
+            evidence = evidence._replace(last_used_at=evidence.now, archived_at=archived_at)
         return evidence
 
     def _with_running(self, evidence: Evidence, image: Image) -> Evidence:
         users = self._users(image, asked=True) or self._users_of_children(image)
-        return replace(evidence, users=users, problems=(*evidence.problems, *self.running.problems), asked=True)
+        return evidence._replace(users=users, problems=(*evidence.problems, *self.running.problems), asked=True)
 
     def _users(self, image: Image, *, asked: bool) -> tuple[Usage, ...]:
         """Who uses an image by the inventory, and, if the accounts are to be asked, by what runs in them."""
@@ -418,7 +415,7 @@ class Finder:
             if not image.tags:
                 holding |= self._parents_elsewhere(image.id)
             parents = tuple(sorted(holding))
-        return replace(evidence, manifest=manifest, parents=parents)
+        return evidence._replace(manifest=manifest, parents=parents)
 
     def _read_manifest(self, image_id: ImageId) -> Manifest:
         read_at = self._clock()
@@ -426,7 +423,7 @@ class Finder:
         if manifest is None:
             raise ManifestError(f"the manifest of {image_id} cannot be read")
         self._ledger.record_manifest(image_id, manifest, read_at=read_at)
-        self._records[image_id] = replace(self._records[image_id], manifest=manifest, manifest_read_at=read_at)
+        self._records[image_id] = self._records[image_id]._replace(manifest=manifest, manifest_read_at=read_at)
         return manifest
 
     def _listing(self, repository: Repository) -> dict[str, Image]:

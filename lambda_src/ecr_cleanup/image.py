@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,8 +21,7 @@ INDEX_MEDIA_TYPES = (
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Repository:
+class Repository(NamedTuple):
     """A repository of a private registry. Each region's copy is a repository of its own."""
 
     registry_id: str
@@ -47,8 +45,7 @@ class Repository:
         return cls(registry_id, region, name)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ImageId:
+class ImageId(NamedTuple):
     """Names one image: a manifest digest (`sha256:<64 hex>`) in a repository."""
 
     repository: Repository
@@ -85,8 +82,7 @@ class ImageStatus(Enum):
     ACTIVATING = "ACTIVATING"
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """An image as ECR describes it at one moment.
 
     `size_bytes` is ECR's own figure: compressed, layers shared with other images included, and for an index only

@@ -9,7 +9,7 @@ mean the same image.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ecr_cleanup.errors import ImageReferenceError
 from ecr_cleanup.image import DIGEST, REGION, REPOSITORY_NAME, TAG, ImageId, Repository
@@ -50,8 +50,7 @@ _HOST = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReference:
+class ImageReference(NamedTuple):
     """A reference to an image of a private ECR registry, in canonical form.
 
     `tag` or `digest` is always there; a reference with neither means the tag `latest`. Where both are, the digest is

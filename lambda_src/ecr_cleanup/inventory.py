@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from heapq import nlargest
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.consumers import CONSUMER_TYPES, TASK_DEFINITION
 from ecr_cleanup.errors import ImageReferenceError
@@ -54,8 +54,7 @@ class SourceStatus(Enum):
     OUTDATED = "OUTDATED"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """One consumer that holds one image reference."""
 
     kind: str
@@ -75,8 +74,7 @@ class Usage:
         return f"{self.arn}{through} ({self.source.value}: {self.reference})"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDefinition:
+class TaskDefinition(NamedTuple):
     """An ACTIVE task definition as the aggregator shows it; `images` are the strings of its containers."""
 
     arn: str
@@ -84,8 +82,7 @@ class TaskDefinition:
     images: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(NamedTuple):
     """A task definition known from an event, which the aggregator has not been seen to show yet.
 
     `image_ids` are the images that its references meant when it was registered. `arn` ends in `:?` with the event's
@@ -107,8 +104,7 @@ class Registration:
         return ":?" not in self.arn
 
 
-@dataclass(frozen=True, slots=True)
-class Recorder:
+class Recorder(NamedTuple):
     """A Config recorder as it was last recorded itself.
 
     https://docs.aws.amazon.com/config/latest/APIReference/API_RecordingGroup.html and
@@ -138,8 +134,7 @@ class Recorder:
         return (own or {self.frequency or "CONTINUOUS"}) == {"CONTINUOUS"}
 
 
-@dataclass(frozen=True, slots=True)
-class TrustProblem:
+class TrustProblem(NamedTuple):
     """One reason why the inventory cannot be trusted, and what repairs it."""
 
     place: Place | None
@@ -204,8 +199,7 @@ class Inventory:
         return tuple(usage for usage in self._unreadable if f"/{repository.name}" in usage.reference.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(NamedTuple):
     """What one source says: usages, and why they may not be all."""
 
     usages: tuple[Usage, ...] = ()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -125,7 +125,7 @@ class LiveUsage:
                     break
             else:
                 usages = tuple(usage for usage in found.usages if session.is_of_interest(usage.reference))
-                findings.append(replace(found, usages=usages))
+                findings.append(found._replace(usages=usages))
         return findings
 
     def _assume(self, role_arn: str) -> Credentials:

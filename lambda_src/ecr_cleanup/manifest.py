@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecr_cleanup.errors import ManifestError
 from ecr_cleanup.image import DIGEST, INDEX_MEDIA_TYPES
@@ -47,8 +46,7 @@ class ManifestKind(Enum):
     ARTIFACT = "artifact"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What matters of a manifest.
 
     `children` are the digests that an index lists, in its order and each once (an artifact that is an index has them,
@@ -165,8 +163,7 @@ def _shown(value: object) -> str:
     return ascii(value if len(value) <= 100 else f"{value[:100]}...")
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
+class _Object(NamedTuple):
     """An object in a JSON document, whose members are asked for by type."""
 
     members: dict[str, Any]

@@ -8,9 +8,8 @@ says what a tag's value may hold: `*` is not among it, so `@` stands for it here
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.errors import RepositoryTagError
 from ecr_cleanup.settings import TAG_PATTERN, Action, OptInTag, Protections
@@ -28,8 +27,7 @@ _ACTIONS = (Action.REPORT, Action.ARCHIVE, Action.DELETE)
 _PULL_RECORD_LAG = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What the rules go by. `live_usage` says whether the accounts can be asked what runs.
 
     `complaints` say which tags of the repository make no sense.
@@ -66,7 +64,7 @@ class Policy:
             try:
                 policy = _changed(policy, key, value.strip())
             except RepositoryTagError as error:
-                policy = replace(policy, complaints=(*policy.complaints, str(error)))
+                policy = policy._replace(complaints=(*policy.complaints, str(error)))
         return policy
 
 
@@ -77,7 +75,7 @@ def _changed(policy: Policy, key: str, value: str) -> Policy:
 
 
 def _grace_hours(policy: Policy, value: str) -> Policy:
-    return replace(policy, grace_period=timedelta(hours=_number("grace-hours", value, 1, 8760)))
+    return policy._replace(grace_period=timedelta(hours=_number("grace-hours", value, 1, 8760)))
 
 
 def _keep_newest(policy: Policy, value: str) -> Policy:
@@ -100,7 +98,7 @@ def _action(policy: Policy, value: str) -> Policy:
         raise RepositoryTagError(
             f"{PREFIX}action is {value[:100]!r}, but must be {', '.join(names[:-1])} or {names[-1]}"
         )
-    return replace(policy, action=min(policy.action, Action(value), key=_ACTIONS.index))
+    return policy._replace(action=min(policy.action, Action(value), key=_ACTIONS.index))
 
 
 def _tags_move(policy: Policy, value: str) -> Policy:
@@ -110,7 +108,7 @@ def _tags_move(policy: Policy, value: str) -> Policy:
 
 
 def _protected(policy: Policy, **changes: object) -> Policy:
-    return replace(policy, protections=replace(policy.protections, **changes))  # type: ignore[arg-type]
+    return policy._replace(protections=policy.protections._replace(**changes))  # type: ignore[arg-type]
 
 
 def _number(name: str, value: str, lowest: int, highest: int) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecr_cleanup.manifest import REFERRER_TAG
 from ecr_cleanup.settings import Action
@@ -25,8 +24,7 @@ Belongings = dict[str, tuple[str, ...]]
 """For each digest the digests that belong to it: the children of an index, and the referrers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(NamedTuple):
     """One removal as the ledger keeps it. `facts` is what others are told of it."""
 
     image_id: ImageId

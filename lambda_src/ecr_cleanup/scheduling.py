@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.check import Check
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of one event: the images it was about, and when each is checked.
 
     An image without a time is in a repository that is not opted in, or was registered rather than deregistered.
@@ -196,7 +194,7 @@ class CheckScheduler:
             raise ImagesUnknownError(
                 f"the event does not say how {arn} changed, and the aggregator still shows it as it was registered"
             )
-        return replace(event, change=change, images=shown[arn].task_definition.images)
+        return event._replace(change=change, images=shown[arn].task_definition.images)
 
     def _ours(self, images: Iterable[str], troubles: list[Exception]) -> dict[str, ImageReference]:
         """The image strings that name this installation's registry, with what they mean."""

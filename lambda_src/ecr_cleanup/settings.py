@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ecr_cleanup.errors import SettingsError
 from ecr_cleanup.image import ACCOUNT_ID, REGION
@@ -39,16 +39,14 @@ class Action(Enum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True, slots=True)
-class OptInTag:
+class OptInTag(NamedTuple):
     """The tag with which the owner of a repository opts in."""
 
     key: str
     value: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """An account and one region of it."""
 
     account: str
@@ -109,8 +107,7 @@ class Settings:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Protections:
+class Protections(NamedTuple):
     """What protects images that nobody uses.
 
     `tag_patterns` have ECR's wildcard `*`. `minimum_age` (since push) and `never_used_pulled_within` are for images
@@ -127,8 +124,7 @@ class Protections:
     untagged_minimum_age: timedelta = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderRole:
+class ReaderRole(NamedTuple):
     """The role that the functions assume in each place to see what runs there: its name there and the external id."""
 
     name: str

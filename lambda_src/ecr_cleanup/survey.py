@@ -6,9 +6,8 @@ since ECR takes that for a pull, and does not mind the cap on removals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.decision import Decision, Evidence, Question, Verdict, decide
 from ecr_cleanup.policy import Policy
@@ -30,8 +29,7 @@ ACCOUNTS_NOT_ASKED = "unless it runs: the accounts were not asked"
 MANIFESTS_NOT_READ = "unless an index contains it: manifests were not read"
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """One image with the decision that a check would come to by what is known now.
 
     `remove` means that the image looks unused: once it was watched for a grace period, it would go. `doubts` say what
@@ -84,7 +82,7 @@ class Survey:
         `newer_images` says of an image how many of the repository are newer, or are so at least.
         """
         # Checks know for themselves how to remove, and which manifest to read.
-        policy = replace(Policy.of(self._settings, tags), action=Action.REPORT)
+        policy = Policy.of(self._settings, tags)._replace(action=Action.REPORT)
         self._finder.look_up_users(images)
         # First without the ledger, which only has to be asked about those that nothing else keeps.
         judged = {image.id: self._judge(self._evidence(image, tags), policy, newer_images) for image in images}
@@ -104,7 +102,7 @@ class Survey:
         known = self._finder.look(image, evidence.repository_tags)
         # That it was not watched for long enough yet is what a check is made for.
         watched_since = evidence.now - policy.grace_period
-        return replace(known, watched_since=watched_since, users=evidence.users, problems=evidence.problems)
+        return known._replace(watched_since=watched_since, users=evidence.users, problems=evidence.problems)
 
     def _judge(self, evidence: Evidence, policy: Policy, newer_images: Callable[[Image], int]) -> Judged:
         image = evidence.image
@@ -115,11 +113,11 @@ class Survey:
             match answer:
                 case Question.USERS:
                     users, problems = self._finder.users(image), self._finder.inventory.problems
-                    evidence = replace(evidence, users=users, problems=problems)
+                    evidence = evidence._replace(users=users, problems=problems)
                 case Question.NEWER_IMAGES:
-                    evidence = replace(evidence, newer_images=newer_images(image))
+                    evidence = evidence._replace(newer_images=newer_images(image))
                 case Question.RUNNING if not self._asks_accounts:
-                    evidence = replace(evidence, asked=True, pins=())
+                    evidence = evidence._replace(asked=True, pins=())
                     doubts.append(ACCOUNTS_NOT_ASKED)
                 case _:
                     evidence = self._finder.answer(answer, evidence, policy)

@@ -10,7 +10,7 @@ import heapq
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from boto3.exceptions import Boto3Error
 
@@ -44,8 +44,7 @@ _PARALLEL_CALLS = 16
 _FAILURES_KEPT, _FAILURE_LENGTH = 100, 300
 
 
-@dataclass(frozen=True, slots=True)
-class SweepOutcome:
+class SweepOutcome(NamedTuple):
     """How far a run of the sweep came. `repositories` has what was counted, and is None where more is to be done."""
 
     place: SweepPlace

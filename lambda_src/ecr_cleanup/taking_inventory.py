@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.consumers import CONSUMER_TYPES, TASK_DEFINITION, Consumer
@@ -57,8 +57,7 @@ _COUNT_LAPSES_AFTER = timedelta(days=7)
 _COUNT_IS_RENEWED_AFTER = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(NamedTuple):
     """What the aggregator shows, of task definitions the ACTIVE ones by ARN."""
 
     definitions: Mapping[str, TaskDefinition]

@@ -9,7 +9,6 @@ import gc
 import json
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bench.function import peak_mb
@@ -30,7 +29,7 @@ def measure(count: int, references: int) -> dict[str, float]:
     """Judge so many images, of which so many are used; CPU seconds for the inventory and the decisions."""
     images = list(_images(count))
     settings = CheckSettings.from_environment({**ENVIRONMENT, "TAGS_NEVER_MOVE": "true", "NEWEST_IMAGES": "0"})
-    policy = replace(Policy.of(settings, _TAGS), action=Action.REPORT)
+    policy = Policy.of(settings, _TAGS)._replace(action=Action.REPORT)
     usages = tuple(_usage(images[number % count], number) for number in range(references))
     # A sweep has one page of images at a time, so that no collection has to look at a million of them.
     gc.collect()

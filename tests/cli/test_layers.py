@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from ecr_cleanup.cli.layers import Content, Contents, freed_by, gone_with
@@ -82,6 +81,6 @@ def test_what_refers_to_an_image_that_stays_stays() -> None:
 
 def test_manifests_that_could_not_be_read_are_counted() -> None:
     archived = judged("b", "keep")
-    archived = replace(archived, image=replace(archived.image, status=ImageStatus.ARCHIVED))
+    archived = archived._replace(image=archived.image._replace(status=ImageStatus.ARCHIVED))
     found = freed_by([judged("a"), archived], contents(a="x"))
     assert (found.bytes, found.unread) == (1, 1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +190,7 @@ def test_the_use_of_an_archived_image_is_said_with_its_repair(
     image_id = ecr.push(ecr.repository(), "v1")
     real = Registry.find
     monkeypatch.setattr(
-        Registry, "find", lambda *args: [replace(each, status=ImageStatus.ARCHIVED) for each in real(*args)]
+        Registry, "find", lambda *args: [each._replace(status=ImageStatus.ARCHIVED) for each in real(*args)]
     )
     assert schedule(json.dumps(EVENTS["cloudtrail_register_task_definition"]), json.dumps(DEREGISTER)) == []
     logs = schedule.logs()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +144,7 @@ def test_an_archived_image_is_reported_when_it_is_registered_and_not_when_it_is_
 
 def all_are(status: ImageStatus, ecr: Pushed, monkeypatch: pytest.MonkeyPatch) -> None:
     real = ecr.registry.find
-    monkeypatch.setattr(ecr.registry, "find", lambda some: [replace(image, status=status) for image in real(some)])
+    monkeypatch.setattr(ecr.registry, "find", lambda some: [image._replace(status=status) for image in real(some)])
 
 
 def test_an_image_of_a_repository_that_is_not_opted_in_is_not_scheduled(
@@ -370,7 +369,7 @@ def test_a_digest_that_never_existed_makes_no_schedule(scheduler: CheckScheduler
 
 
 def test_a_deleted_task_definition_of_others_is_nothing_to_us(scheduler: CheckScheduler) -> None:
-    assert scheduler.take(replace(event(Change.DEREGISTERED), images=())).images == {}
+    assert scheduler.take(event(Change.DEREGISTERED)._replace(images=())).images == {}
 
 
 @pytest.mark.parametrize("change", [Change.REGISTERED, Change.DEREGISTERED])

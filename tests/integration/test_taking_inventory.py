@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +114,7 @@ def test_a_task_set_uses_the_images_of_a_task_definition_that_only_the_ledger_kn
     assert bench.users("v1") == []
     bench.aggregator.show_consumer(TASK_SET, "arn:task-set", task_definition=ARN)
     # By its tag, and by what the tag meant when it was registered.
-    for users in (bench.users("v1", image_id=replace(IMAGE, digest="sha256:" + "b" * 64)), bench.users()):
+    for users in (bench.users("v1", image_id=IMAGE._replace(digest="sha256:" + "b" * 64)), bench.users()):
         (user,) = users
         assert (user.kind, user.arn, user.task_definition, user.source) == (
             "task set",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,11 +52,11 @@ UNUSED = Evidence(
     manifest=Manifest(ManifestKind.IMAGE),
     removals_left=1,
 )
-NEVER_USED = replace(UNUSED, last_used_at=None, watched_since=NOW - timedelta(hours=24))
+NEVER_USED = UNUSED._replace(last_used_at=None, watched_since=NOW - timedelta(hours=24))
 
 
 def imaged(**changes: object) -> Evidence:
-    return replace(UNUSED, image=replace(IMAGE, **changes))  # type: ignore[arg-type]
+    return UNUSED._replace(image=IMAGE._replace(**changes))  # type: ignore[arg-type]
 
 
 def decide(evidence: Evidence, policy: Policy) -> Decision:
@@ -68,41 +67,41 @@ def decide(evidence: Evidence, policy: Policy) -> Decision:
 
 # What must not be removed, and the rule that says so. Each differs from the removable image in one point.
 KEPT = {
-    "gone": replace(UNUSED, image=None),
-    "repository gone": replace(UNUSED, repository_tags=None),
-    "no opt-in tag": replace(UNUSED, repository_tags={}),
-    "opt-in tag with another value": replace(UNUSED, repository_tags={"ecr-cleanup": "disabled"}),
-    "opt-in tag in other letters": replace(UNUSED, repository_tags={"ECR-Cleanup": "enabled"}),
-    "opt-in value in other letters": replace(UNUSED, repository_tags={"ecr-cleanup": "Enabled"}),
-    "used": replace(UNUSED, users=(USER,)),
-    "not trusted": replace(UNUSED, problems=(PROBLEM,)),
-    "last used a second less than the grace period ago": replace(
-        UNUSED, last_used_at=NOW - timedelta(hours=24) + timedelta(seconds=1)
+    "gone": UNUSED._replace(image=None),
+    "repository gone": UNUSED._replace(repository_tags=None),
+    "no opt-in tag": UNUSED._replace(repository_tags={}),
+    "opt-in tag with another value": UNUSED._replace(repository_tags={"ecr-cleanup": "disabled"}),
+    "opt-in tag in other letters": UNUSED._replace(repository_tags={"ECR-Cleanup": "enabled"}),
+    "opt-in value in other letters": UNUSED._replace(repository_tags={"ecr-cleanup": "Enabled"}),
+    "used": UNUSED._replace(users=(USER,)),
+    "not trusted": UNUSED._replace(problems=(PROBLEM,)),
+    "last used a second less than the grace period ago": UNUSED._replace(
+        last_used_at=NOW - timedelta(hours=24) + timedelta(seconds=1)
     ),
-    "pushed a second less than the grace period ago, whatever an event says": replace(
-        UNUSED, image=replace(IMAGE, pushed_at=NOW - timedelta(hours=24) + timedelta(seconds=1))
+    "pushed a second less than the grace period ago, whatever an event says": UNUSED._replace(
+        image=IMAGE._replace(pushed_at=NOW - timedelta(hours=24) + timedelta(seconds=1))
     ),
-    "last used in the future": replace(UNUSED, last_used_at=NOW + timedelta(hours=1)),
-    "no use is known": replace(UNUSED, last_used_at=None),
+    "last used in the future": UNUSED._replace(last_used_at=NOW + timedelta(hours=1)),
+    "no use is known": UNUSED._replace(last_used_at=None),
     "refers to another image": imaged(subject=OTHER_DIGEST),
     "has nothing but a signature's tag": imaged(tags=frozenset({f"sha256-{'b' * 64}.sig"})),
     "is a chart": imaged(artifact_type="application/vnd.cncf.helm.config.v1+json"),
-    "has the manifest of an artifact": replace(UNUSED, manifest=Manifest(ManifestKind.ARTIFACT)),
-    "may run under a tag that has moved": replace(UNUSED, pins=(USER,)),
+    "has the manifest of an artifact": UNUSED._replace(manifest=Manifest(ManifestKind.ARTIFACT)),
+    "may run under a tag that has moved": UNUSED._replace(pins=(USER,)),
     "has no tag": imaged(tags=frozenset()),
     "one of its tags is protected": imaged(tags=frozenset({"v1", "release-7"})),
-    "is the newest": replace(UNUSED, newer_images=0),
-    "never used and not watched for long": replace(NEVER_USED, watched_since=NOW - timedelta(hours=24) + SECOND),
-    "never used and young": replace(NEVER_USED, image=replace(IMAGE, pushed_at=NOW - timedelta(days=14) + SECOND)),
-    "never used and pulled within 90 days": replace(NEVER_USED, last_pulled_at=NOW - timedelta(days=90) + SECOND),
-    "pulled within grace period and a day": replace(UNUSED, last_pulled_at=NOW - timedelta(hours=48) + SECOND),
+    "is the newest": UNUSED._replace(newer_images=0),
+    "never used and not watched for long": NEVER_USED._replace(watched_since=NOW - timedelta(hours=24) + SECOND),
+    "never used and young": NEVER_USED._replace(image=IMAGE._replace(pushed_at=NOW - timedelta(days=14) + SECOND)),
+    "never used and pulled within 90 days": NEVER_USED._replace(last_pulled_at=NOW - timedelta(days=90) + SECOND),
+    "pulled within grace period and a day": UNUSED._replace(last_pulled_at=NOW - timedelta(hours=48) + SECOND),
     "archived by somebody else": imaged(status=ImageStatus.ARCHIVED),
     "being restored": imaged(status=ImageStatus.ACTIVATING),
-    "archived for less than the archive period": replace(
-        imaged(status=ImageStatus.ARCHIVED), archived_at=NOW - timedelta(days=90) + SECOND
+    "archived for less than the archive period": imaged(status=ImageStatus.ARCHIVED)._replace(
+        archived_at=NOW - timedelta(days=90) + SECOND
     ),
-    "in an index": replace(UNUSED, parents=(OTHER_DIGEST,)),
-    "cap reached": replace(UNUSED, removals_left=0),
+    "in an index": UNUSED._replace(parents=(OTHER_DIGEST,)),
+    "cap reached": UNUSED._replace(removals_left=0),
 }
 
 
@@ -120,7 +119,7 @@ def test_every_rule_is_needed_for_one_of_these() -> None:
 
 
 def test_an_owner_who_cannot_be_understood_keeps_everything() -> None:
-    decision = decide(UNUSED, replace(POLICY, complaints=("ecr-cleanup:grace-hours is 'a day'",)))
+    decision = decide(UNUSED, POLICY._replace(complaints=("ecr-cleanup:grace-hours is 'a day'",)))
     assert (decision.verdict, decision.rule) == (Verdict.KEEP, "repository_settings_invalid")
     assert "'a day'" in decision.reason
 
@@ -128,11 +127,11 @@ def test_an_owner_who_cannot_be_understood_keeps_everything() -> None:
 @pytest.mark.parametrize(
     ("unknown", "question"),
     [
-        (replace(UNUSED, users=None), Question.USERS),
-        (replace(UNUSED, pins=None), Question.PINS),
-        (replace(UNUSED, newer_images=None), Question.NEWER_IMAGES),
-        (replace(UNUSED, manifest=None), Question.MANIFEST),
-        (replace(UNUSED, removals_left=None), Question.REMOVALS_LEFT),
+        (UNUSED._replace(users=None), Question.USERS),
+        (UNUSED._replace(pins=None), Question.PINS),
+        (UNUSED._replace(newer_images=None), Question.NEWER_IMAGES),
+        (UNUSED._replace(manifest=None), Question.MANIFEST),
+        (UNUSED._replace(removals_left=None), Question.REMOVALS_LEFT),
     ],
     ids=lambda value: value.name if isinstance(value, Question) else "",
 )
@@ -146,35 +145,35 @@ def test_what_nobody_looked_up_is_asked_for_rather_than_taken_for_nothing(
     "name", sorted(KEPT.keys() - {"has the manifest of an artifact", "in an index", "cap reached"})
 )
 def test_a_manifest_is_read_only_for_what_every_other_rule_would_remove(name: str) -> None:
-    evidence = replace(KEPT[name], manifest=None, removals_left=None)
+    evidence = KEPT[name]._replace(manifest=None, removals_left=None)
     assert decide_or_ask(evidence, POLICY) is not Question.MANIFEST
 
 
 def test_to_report_no_manifest_is_read_and_nothing_is_counted() -> None:
-    evidence = replace(UNUSED, manifest=None, removals_left=None)
-    assert decide(evidence, replace(POLICY, action=Action.REPORT)).verdict is Verdict.REMOVE
+    evidence = UNUSED._replace(manifest=None, removals_left=None)
+    assert decide(evidence, POLICY._replace(action=Action.REPORT)).verdict is Verdict.REMOVE
 
 
 def test_where_tags_never_move_nobody_asks_for_pins() -> None:
-    policy = replace(POLICY, protections=replace(POLICY.protections, tags_never_move=True))
-    assert decide(replace(UNUSED, pins=None), policy).verdict is Verdict.REMOVE
+    policy = POLICY._replace(protections=POLICY.protections._replace(tags_never_move=True))
+    assert decide(UNUSED._replace(pins=None), policy).verdict is Verdict.REMOVE
 
 
 def test_the_reason_for_a_possible_pin_names_the_three_repairs() -> None:
-    reason = decide(replace(UNUSED, pins=(USER,)), POLICY).reason
+    reason = decide(UNUSED._replace(pins=(USER,)), POLICY).reason
     for part in (USER.arn, "live usage", "IMMUTABLE", "tags_never_move", "ecr-cleanup:tags-move = never"):
         assert part in reason
 
 
 def test_a_use_of_whose_end_no_event_tells_is_asked_about_again() -> None:
-    service = replace(USER, kind="service", arn="arn:aws:ecs:eu-central-1:222222222222:service/c/s")
-    assert decide(replace(UNUSED, users=(service,)), POLICY).until == NOW + timedelta(days=1)
-    assert decide(replace(UNUSED, users=(service, USER)), POLICY).until is None
+    service = USER._replace(kind="service", arn="arn:aws:ecs:eu-central-1:222222222222:service/c/s")
+    assert decide(UNUSED._replace(users=(service,)), POLICY).until == NOW + timedelta(days=1)
+    assert decide(UNUSED._replace(users=(service, USER)), POLICY).until is None
 
 
 def test_an_image_that_was_never_used_goes_after_all_its_waits() -> None:
-    image = replace(IMAGE, pushed_at=NOW - timedelta(days=14))
-    evidence = replace(NEVER_USED, image=image, last_pulled_at=NOW - timedelta(days=90))
+    image = IMAGE._replace(pushed_at=NOW - timedelta(days=14))
+    evidence = NEVER_USED._replace(image=image, last_pulled_at=NOW - timedelta(days=90))
     decision = decide(evidence, POLICY)
     assert decision.verdict is Verdict.REMOVE
     assert "no use of it was ever known" in decision.reason
@@ -183,15 +182,15 @@ def test_an_image_that_was_never_used_goes_after_all_its_waits() -> None:
 @pytest.mark.parametrize(
     ("evidence", "until"),
     [
-        (replace(NEVER_USED, watched_since=NOW), NOW + timedelta(hours=24)),
-        (replace(NEVER_USED, image=replace(IMAGE, pushed_at=NOW - timedelta(days=4))), NOW + timedelta(days=10)),
-        (replace(NEVER_USED, last_pulled_at=NOW), NOW + timedelta(days=90)),
-        (replace(UNUSED, last_pulled_at=NOW), NOW + timedelta(hours=48)),
+        (NEVER_USED._replace(watched_since=NOW), NOW + timedelta(hours=24)),
+        (NEVER_USED._replace(image=IMAGE._replace(pushed_at=NOW - timedelta(days=4))), NOW + timedelta(days=10)),
+        (NEVER_USED._replace(last_pulled_at=NOW), NOW + timedelta(days=90)),
+        (UNUSED._replace(last_pulled_at=NOW), NOW + timedelta(hours=48)),
         (
-            replace(imaged(status=ImageStatus.ARCHIVED), archived_at=NOW - timedelta(days=30)),
+            imaged(status=ImageStatus.ARCHIVED)._replace(archived_at=NOW - timedelta(days=30)),
             NOW + timedelta(days=60),
         ),
-        (replace(UNUSED, removals_left=0), NOW + timedelta(hours=1)),
+        (UNUSED._replace(removals_left=0), NOW + timedelta(hours=1)),
     ],
 )
 def test_what_must_wait_comes_back_when_its_wait_is_over(evidence: Evidence, until: datetime) -> None:
@@ -200,13 +199,13 @@ def test_what_must_wait_comes_back_when_its_wait_is_over(evidence: Evidence, unt
 
 
 def test_what_was_archived_goes_when_its_time_in_the_archive_is_over() -> None:
-    evidence = replace(imaged(status=ImageStatus.ARCHIVED), archived_at=NOW - timedelta(days=90))
+    evidence = imaged(status=ImageStatus.ARCHIVED)._replace(archived_at=NOW - timedelta(days=90))
     assert decide(evidence, POLICY).verdict is Verdict.REMOVE
 
 
 def test_newest_0_protects_none() -> None:
-    policy = replace(POLICY, protections=replace(POLICY.protections, newest=0))
-    assert decide(replace(UNUSED, newer_images=0), policy).verdict is Verdict.REMOVE
+    policy = POLICY._replace(protections=POLICY.protections._replace(newest=0))
+    assert decide(UNUSED._replace(newer_images=0), policy).verdict is Verdict.REMOVE
 
 
 @pytest.mark.parametrize(
@@ -236,41 +235,41 @@ def test_is_removed_exactly_when_the_grace_period_is_over() -> None:
 
 
 def test_a_usage_counts_even_where_the_inventory_is_not_trusted() -> None:
-    decision = decide(replace(UNUSED, users=(USER,), problems=(PROBLEM,)), POLICY)
+    decision = decide(UNUSED._replace(users=(USER,), problems=(PROBLEM,)), POLICY)
     assert (decision.verdict, decision.rule) == (Verdict.KEEP, "in_use")
 
 
 def test_the_reason_names_the_users_but_not_thousands() -> None:
-    users = tuple(replace(USER, arn=f"{USER.arn[:-1]}{number}") for number in range(7, 57))
-    decision = decide(replace(UNUSED, users=users), POLICY)
+    users = tuple(USER._replace(arn=f"{USER.arn[:-1]}{number}") for number in range(7, 57))
+    decision = decide(UNUSED._replace(users=users), POLICY)
     assert USER.arn in decision.reason
     assert "and 47 more" in decision.reason
     assert len(decision.reason) < 1000
 
 
 def test_one_user_with_several_references_is_named_once() -> None:
-    decision = decide(replace(UNUSED, users=(USER, replace(USER, source=Source.AGGREGATOR))), POLICY)
+    decision = decide(UNUSED._replace(users=(USER, USER._replace(source=Source.AGGREGATOR))), POLICY)
     assert decision.reason.count(USER.arn) == 1
 
 
 def test_the_reason_names_account_region_cause_and_repair() -> None:
-    decision = decide(replace(UNUSED, problems=(PROBLEM,)), POLICY)
+    decision = decide(UNUSED._replace(problems=(PROBLEM,)), POLICY)
     assert decision.verdict is Verdict.POSTPONE
     for part in ("222222222222/eu-central-1", "FAILED", "check the authorisation"):
         assert part in decision.reason
 
 
 def test_the_reason_does_not_list_a_thousand_problems() -> None:
-    assert "and 997 more" in decide(replace(UNUSED, problems=(PROBLEM,) * 1000), POLICY).reason
+    assert "and 997 more" in decide(UNUSED._replace(problems=(PROBLEM,) * 1000), POLICY).reason
 
 
 def test_within_the_grace_period_the_check_comes_back_at_its_end() -> None:
-    decision = decide(replace(UNUSED, last_used_at=NOW - timedelta(hours=1), attempt=5), POLICY)
+    decision = decide(UNUSED._replace(last_used_at=NOW - timedelta(hours=1), attempt=5), POLICY)
     assert (decision.verdict, decision.until, decision.attempt) == (Verdict.POSTPONE, NOW + timedelta(hours=23), 0)
 
 
 def test_without_a_known_use_the_grace_period_starts_now() -> None:
-    decision = decide(replace(UNUSED, last_used_at=None), POLICY)
+    decision = decide(UNUSED._replace(last_used_at=None), POLICY)
     assert (decision.verdict, decision.until) == (Verdict.POSTPONE, NOW + timedelta(hours=24))
 
 

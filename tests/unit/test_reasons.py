@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -130,14 +129,14 @@ def test_what_is_being_restored_is_asked_about_again() -> None:
 
 @pytest.mark.parametrize("status", [ImageStatus.ARCHIVED, ImageStatus.ACTIVATING])
 def test_a_use_of_what_cannot_be_pulled_is_said(status: ImageStatus) -> None:
-    decision = decide(replace(imaged(status=status), users=(USER,)), POLICY)
+    decision = decide(imaged(status=status)._replace(users=(USER,)), POLICY)
     assert not isinstance(decision, Question)
     assert decision.reason == f"used although it is archived and cannot be pulled by {TD} (ledger: x:v1)"
 
 
 def test_three_are_named_without_more() -> None:
-    users = tuple(replace(USER, arn=f"arn:{number}") for number in range(3))
-    for evidence in (replace(UNUSED, users=users), replace(UNUSED, problems=(PROBLEM,) * 3)):
+    users = tuple(USER._replace(arn=f"arn:{number}") for number in range(3))
+    for evidence in (UNUSED._replace(users=users), UNUSED._replace(problems=(PROBLEM,) * 3)):
         decision = decide(evidence, POLICY)
         assert not isinstance(decision, Question)
         assert "more" not in decision.reason
@@ -171,8 +170,8 @@ def test_what_an_index_is_its_manifest_says_and_not_its_artifact_type() -> None:
 
 
 def test_where_none_of_the_newest_is_kept_nobody_asks_which_those_are() -> None:
-    policy = replace(POLICY, protections=replace(POLICY.protections, newest=0))
-    decision = decide(replace(UNUSED, newer_images=None), policy)
+    policy = POLICY._replace(protections=POLICY.protections._replace(newest=0))
+    decision = decide(UNUSED._replace(newer_images=None), policy)
     assert not isinstance(decision, Question)
     assert decision.verdict is Verdict.REMOVE
 
@@ -182,8 +181,8 @@ def test_where_none_of_the_newest_is_kept_nobody_asks_which_those_are() -> None:
 
 def test_a_usage_says_who_and_through_what() -> None:
     assert str(USER) == f"{TD} (ledger: x:v1)"
-    assert str(replace(USER, source=Source.AGGREGATOR)) == f"{TD} (aggregator: x:v1)"
-    assert str(replace(USER, arn="arn:s", task_definition=TD)) == f"arn:s through {TD} (ledger: x:v1)"
+    assert str(USER._replace(source=Source.AGGREGATOR)) == f"{TD} (aggregator: x:v1)"
+    assert str(USER._replace(arn="arn:s", task_definition=TD)) == f"arn:s through {TD} (ledger: x:v1)"
 
 
 def test_a_problem_says_where_what_and_how_to_repair_it() -> None:

@@ -7,8 +7,7 @@ https://docs.aws.amazon.com/config/latest/developerguide/query-components.html
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecr_cleanup.chunks import chunks
 from ecr_cleanup.consumers import TASK_DEFINITION, Consumer, ConsumerType
@@ -31,8 +30,7 @@ _RECORDING_MODE = "configuration.RecordingMode"
 _OVERRIDES = f"{_RECORDING_MODE}.RecordingModeOverrides"
 
 
-@dataclass(frozen=True, slots=True)
-class ShownTaskDefinition:
+class ShownTaskDefinition(NamedTuple):
     """A task definition of any status, as the aggregator shows it."""
 
     task_definition: TaskDefinition

@@ -18,9 +18,9 @@ so, and is counted once. All reads are strongly consistent. Times are ISO 8601 i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.aws.ledger_table import Item, LedgerTable, Update, Value, number, text, texts, time, time_as_text
 from ecr_cleanup.errors import LedgerConflictError
@@ -48,8 +48,7 @@ _AWAITING = "AWAITING"
 _PLACE = "PLACE"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDefinitionRecord:
+class TaskDefinitionRecord(NamedTuple):
     """What the ledger knows about a task definition of a workload account."""
 
     registered_at: datetime | None = None
@@ -60,8 +59,7 @@ class TaskDefinitionRecord:
     image_ids: frozenset[ImageId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(NamedTuple):
     """What the ledger knows about an image.
 
     `watched_since` is when an image without a known use was first found unused, and `used_by` has the ARNs of task
@@ -88,16 +86,14 @@ class ImageRecord:
         return self.removal_started_at is not None and self.removed_at is None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Push:
+class Push(NamedTuple):
     """A tag was given to an image, a manifest digest, at that moment."""
 
     at: datetime
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceRecord:
+class PlaceRecord(NamedTuple):
     """How many task definitions a place had, and how many went since.
 
     `active` were counted at `counted_at`, both None where nobody counted yet. `deregistered` is the number of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ecr_cleanup.decision import Decision, Verdict
@@ -53,11 +52,11 @@ def with_indexes(
             if stays:
                 reason = f"the index {stays[0]} of the repository contains it"
                 decision = Decision(Verdict.KEEP, "held_by_an_index", reason)
-                by_digest[digest] = replace(each, decision=decision, doubts=())
+                by_digest[digest] = each._replace(decision=decision, doubts=())
                 held = True
     if unknown:
         return list(by_digest.values())
     return [
-        replace(each, doubts=tuple(doubt for doubt in each.doubts if doubt != MANIFESTS_NOT_READ))
+        each._replace(doubts=tuple(doubt for doubt in each.doubts if doubt != MANIFESTS_NOT_READ))
         for each in by_digest.values()
     ]

@@ -8,8 +8,7 @@ A service revision says to what; where it does not, its usages by tag may mean a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecr_cleanup.chunks import chunks
 from ecr_cleanup.inventory import Findings, Source, TrustProblem, Usage
@@ -32,8 +31,7 @@ _ENDING = ("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED")
 _OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 
 
-@dataclass(frozen=True, slots=True)
-class _Revision:
+class _Revision(NamedTuple):
     """A service revision that is in use.
 
     `has_tasks` says whether any was wanted, so that its tags may be resolved; `can_come_back` that a deployment that
