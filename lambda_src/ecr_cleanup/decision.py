@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.image import ImageStatus
@@ -90,21 +91,26 @@ class Decision(NamedTuple):
 
     verdict: Verdict
     rule: str
-    reason: str
+    why: str | Callable[[], str]
+    """The reason, or what puts it into words: a sweep gives millions of verdicts whose reasons nobody asks for."""
     until: datetime | None = None
     attempt: int = 0
+
+    @property
+    def reason(self) -> str:
+        """Why, for people."""
+        return self.why if isinstance(self.why, str) else self.why()
 
 
 Rule = Callable[["Image", Evidence, "Policy"], Decision | Question | None]
 
 
-def _keep(rule: str, reason: str, until: datetime | None = None) -> Decision:
-    return Decision(Verdict.KEEP, rule, reason, until)
+def _keep(rule: str, why: str | Callable[[], str], until: datetime | None = None) -> Decision:
+    return Decision(Verdict.KEEP, rule, why, until)
 
 
-def _wait(rule: str, reason: Callable[[], str], until: datetime, evidence: Evidence) -> Decision | None:
-    """The reason is put into words only where it is one: most images are judged without having to wait."""
-    return Decision(Verdict.POSTPONE, rule, reason(), until) if until > evidence.now else None
+def _wait(rule: str, why: Callable[[], str], until: datetime, evidence: Evidence) -> Decision | None:
+    return Decision(Verdict.POSTPONE, rule, why, until) if until > evidence.now else None
 
 
 def not_opted_in(_: Image, evidence: Evidence, policy: Policy) -> Decision | None:
@@ -143,15 +149,16 @@ def not_an_image(image: Image, evidence: Evidence, _: Policy) -> Decision | None
 
 def in_use(image: Image, evidence: Evidence, _: Policy) -> Decision | Question | None:
     """Somebody refers to the image."""
-    if evidence.users is None:
+    users = evidence.users
+    if users is None:
         return Question.USERS
-    if not evidence.users:
+    if not users:
         return None
     # Events tell only of task definitions: whatever else uses it must be watched.
-    told = any(usage.kind == "task definition" for usage in evidence.users)
+    told = any(usage.kind == "task definition" for usage in users)
     archived = " although it is archived and cannot be pulled" if image.status is not ImageStatus.ACTIVE else ""
-    reason = f"used{archived} by {_named(evidence.users)}"
-    return _keep("in_use", reason, None if told else evidence.now + _HOLDING_INTERVAL)
+    until = None if told else evidence.now + _HOLDING_INTERVAL
+    return _keep("in_use", lambda: f"used{archived} by {_named(users)}", until)
 
 
 def inventory_not_trusted(_: Image, evidence: Evidence, __: Policy) -> Decision | None:
@@ -246,25 +253,24 @@ def newest(_: Image, evidence: Evidence, policy: Policy) -> Decision | Question 
 
 def within_grace_period(image: Image, evidence: Evidence, policy: Policy) -> Decision | None:
     """The image was used so recently that a rollback may still want it."""
-    grace = policy.grace_period
-    if evidence.last_used_at is None:
-        watched = evidence.watched_since or evidence.now
-        # The same image can have been removed and pushed again since.
-        since, what = max((watched, "it is watched since"), (image.pushed_at, "it was pushed at"))
-        return _wait(
-            "within_grace_period",
-            lambda: f"no use of it is known, and {what} {_text(since)}, less than the grace period of {grace}",
-            since + grace,
-            evidence,
-        )
-    # An event can come late, and be about a tag that has moved to a new image since.
-    since, what = max((evidence.last_used_at, "last used"), (image.pushed_at, "pushed"))
-    return _wait(
-        "within_grace_period",
-        lambda: f"{what} at {_text(since)}, less than the grace period of {grace} ago",
-        since + grace,
-        evidence,
-    )
+    known = evidence.last_used_at or evidence.watched_since or evidence.now
+    # The same image can have been removed and pushed again since; and an event can come late, and be about a tag that
+    # has moved to a new image.
+    since = max(known, image.pushed_at)
+    until = since + policy.grace_period
+    if until <= evidence.now:
+        return None
+    return Decision(Verdict.POSTPONE, "within_grace_period", partial(_since, since, image, evidence, policy), until)
+
+
+def _since(since: datetime, image: Image, evidence: Evidence, policy: Policy) -> str:
+    """What a grace period counts from."""
+    pushed = since == image.pushed_at
+    if evidence.last_used_at:
+        what = "pushed" if pushed else "last used"
+        return f"{what} at {_text(since)}, less than the grace period of {policy.grace_period} ago"
+    what = "it was pushed at" if pushed else "it is watched since"
+    return f"no use of it is known, and {what} {_text(since)}, less than the grace period of {policy.grace_period}"
 
 
 def too_young(image: Image, evidence: Evidence, policy: Policy) -> Decision | None:
@@ -372,13 +378,18 @@ def decide(evidence: Evidence, policy: Policy) -> Decision | Question:
         answer = rule(image, evidence, policy)
         if answer:
             return answer
+    return Decision(Verdict.REMOVE, "unused", lambda: _unused(image, evidence))
+
+
+def _unused(image: Image, evidence: Evidence) -> str:
+    """What is said of an image of which no rule speaks."""
     if evidence.last_used_at is None:
         known = f"no use of it was ever known, and it was pushed at {_text(image.pushed_at)}"
     else:
         known = f"nobody uses it, and its last known use was at {_text(evidence.last_used_at)}"
     if not image.tags and evidence.manifest is None:
         known += "; whether an index contains it is looked at before it is removed"
-    return Decision(Verdict.REMOVE, "unused", known)
+    return known
 
 
 def in_use_by_part(users: Mapping[str, tuple[Usage, ...]], now: datetime) -> Decision:
@@ -414,5 +425,5 @@ def _named(usages: tuple[Usage, ...]) -> str:
 
 
 def _text(time: datetime) -> str:
-    # Ten times as fast as strftime(), and there is one for each image of a sweep.
+    # Several times as fast as strftime(), and a report of a sweep has one for each image.
     return f"{time.isoformat()[:19]}Z"

@@ -10,6 +10,7 @@ from bench.__main__ import Cost, main, sweep_and_check
 from bench.decision import measure
 from bench.function import FunctionError, run_function
 from bench.place import Size, local_place
+from ecr_cleanup.decision import Decision, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def test_another_tool_is_judged_by_what_is_left(tmp_path: Path) -> None:
 
 def test_the_decision_is_checked_while_it_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measure(200, 20)["decision_seconds"] > 0
-    monkeypatch.setattr("bench.decision._is_unused", lambda *_: True)
+    monkeypatch.setattr("bench.decision._decision", lambda *_: Decision(Verdict.REMOVE, "unused", ""))
     with pytest.raises(SystemExit, match="200 of 200 images looked unused"):
         measure(200, 20)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from ecr_cleanup.decision import Question, Verdict, decide
+from ecr_cleanup import decision as decision_module
+from ecr_cleanup.decision import Decision, Question, Verdict, decide
 from ecr_cleanup.image import ImageStatus
 from ecr_cleanup.inventory import (
     Inventory,
@@ -237,3 +238,18 @@ def test_verdicts_are_called_as_saved_queries_and_alarms_know_them() -> None:
 
 def test_what_is_asked_is_a_question() -> None:
     assert all(question.value.endswith("?") for question in Question)
+
+
+def test_reasons_are_put_into_words_only_for_those_who_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep decides about millions of images, and mostly only counts the rules that spoke."""
+    written = []
+
+    def text(time: datetime) -> str:
+        written.append(time)
+        return "then"
+
+    monkeypatch.setattr(decision_module, "_text", text)
+    decisions = [decide(evidence, POLICY) for evidence in (KEPT["no use is known"], UNUSED)]
+    assert written == []
+    assert all(isinstance(decision, Decision) and "then" in decision.reason for decision in decisions)
+    assert len(written) == len(decisions)
