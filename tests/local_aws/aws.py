@@ -11,6 +11,7 @@ from moto.core.model_instances import reset_model_data
 from local_aws import ecr
 from local_aws.batch import JobDefinitions
 from local_aws.behaviour import Behaviour, Faults
+from local_aws.cheap_calls import make_calls_cheap
 from local_aws.config import Config
 from local_aws.dynamodb import make_answers_cheap, make_transactions_cheap
 from local_aws.ecs import CloudTrail
@@ -79,6 +80,7 @@ class LocalAws:
         gate = Gate(self._world)
         gate.observers += [self._config.observe, self._cloudtrail.observe]
         gate.kill_function = self._functions.kill
+        make_calls_cheap(self._world.patches)
         self._world.clock.start()
         self._server = Server(gate, self._port)
         self._world.endpoint_url = self._server.url

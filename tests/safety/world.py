@@ -35,6 +35,7 @@ from function_environment import ENVIRONMENT
 from invocations import Context, create_ledger_table, record
 from local_aws import ecr as strict_ecr
 from local_aws.behaviour import Behaviour
+from local_aws.cheap_calls import make_calls_cheap
 from local_aws.dynamodb import make_answers_cheap, make_transactions_cheap
 from local_aws.patches import Patches
 from safety.parts import Aggregator, Place, Queue, RefusedError, Scheduler
@@ -108,6 +109,7 @@ class Run:
     """What befalls its present call."""
     is_dead: bool = False
     """Whether it was killed: whatever threads it has do not live on."""
+    is_over: bool = False
     asked: dict[Place, int] = field(default_factory=dict)
     """The number of the first call that asked a place what runs there."""
     refused_reads: list[tuple[Place, str]] = field(default_factory=list)
@@ -223,6 +225,7 @@ class World:
             patches.set(owner, name, replacement)
         make_transactions_cheap(patches)
         make_answers_cheap(patches)
+        make_calls_cheap(patches)
         try:
             with patch.dict(os.environ, environment), mock_aws():
                 yield
@@ -364,6 +367,7 @@ class World:
                 raise
             return
         finally:
+            run.is_over = True
             self.run = outer
         if run.is_dead:
             self._die(run)
@@ -512,13 +516,13 @@ class World:
     def _place_client(self, service: str, credentials: clients.Credentials, region: str) -> Any:
         """A client of the session that somebody got by assuming a reader role."""
         with self._lock:
-            made = _client(service, self.workloads.open(credentials.access_key_id, region))
-        # What is registered with this one is not for the next: its own events, and the rest of it shared.
-        client = object.__new__(type(made))
-        vars(client).update(vars(made))
-        client.meta = copy.copy(made.meta)
-        client.meta.events = copy.copy(made.meta.events)
-        return client
+            place = self.workloads.open(credentials.access_key_id, region)
+            loan = next((each for each in _loans(service, place) if each.run is None or each.run.is_over), None)
+            if loan is None:
+                loan = _Loan(_client(service, place))
+                _loans(service, place).append(loan)
+            loan.begin(self.run)
+            return loan.client
 
     def _answer(
         self, service: str, operation: str, params: Mapping[str, Any], place: Place | None
@@ -574,6 +578,40 @@ def _client(service: str, place: Place | None = None) -> Any:
     events.register("before-call", partial(_before_call, place))
     events.register("after-call", partial(_after_call, place))
     return client
+
+
+class _Loan:
+    """A client for one run at a time: what that one registered with it is not for the next.
+
+    It has events of its own, and shares all else with the client that it is of: copying takes longer than a call.
+    """
+
+    def __init__(self, made: Any) -> None:
+        self.client = object.__new__(type(made))
+        vars(self.client).update(vars(made))
+        self.client.meta = copy.copy(made.meta)
+        self.client.meta.events = self._events = copy.copy(made.meta.events)
+        self._register = self._events.register
+        self._events.register = self._note
+        self._registered: list[tuple[str, Any]] = []
+        self.run: Run | None = None
+
+    def begin(self, run: Run | None) -> None:
+        """From now on it is this run's."""
+        for event, handler in self._registered:
+            self._events.unregister(event, handler)
+        self._registered.clear()
+        self.run = run
+
+    def _note(self, event: str, handler: Any) -> None:
+        self._register(event, handler)
+        self._registered.append((event, handler))
+
+
+@cache
+def _loans(_service: str, _place: Place) -> list[_Loan]:
+    """The clients of a reader role in its place."""
+    return []
 
 
 def _keep_parameters(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
