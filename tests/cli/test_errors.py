@@ -176,6 +176,51 @@ def test_the_region_can_come_from_either_variable(monkeypatch: pytest.MonkeyPatc
     assert AwsSession(None, "eu-west-3", READS).region == "eu-west-3"
 
 
+@pytest.mark.parametrize("region", ["eu-central-1\n", "nowhere", "eu central 1", "EU-CENTRAL-1"])
+def test_a_region_that_is_none(bench: Bench, cli: CommandLine, monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    line = cli.fails(2, "plan", "--region", region)
+    assert line == f"ecr-cleanup: --region is {region!r}, but must be one such as eu-central-1"
+    monkeypatch.setenv("AWS_REGION", region)
+    assert "the region of your AWS configuration is" in cli.fails(2, "pending")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["plan", "--burn"], "no such option: --burn; see ecr-cleanup plan --help"),
+        (["--burn"], "no such option: --burn; see ecr-cleanup --help"),
+        (["burn"], "no such command 'burn'; see ecr-cleanup --help"),
+        (["explain"], "missing argument 'IMAGE'; see ecr-cleanup explain --help"),
+        (
+            ["plan", "--output", "xml"],
+            "invalid value for '--output': 'xml' is not one of 'table', 'json', 'csv', 'html'",
+        ),
+        (["plan", "--json", "--output", "csv"], "--json and --output csv contradict each other: give one of them"),
+    ],
+)
+def test_a_command_line_that_is_wrong(cli: CommandLine, arguments: list[str], line: str) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"ecr-cleanup: {line}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_arguments_the_help_is_the_answer(cli: CommandLine) -> None:
+    result = cli()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == cli.prints("--help")
+
+
+def test_names_that_are_long_and_odd(bench: Bench, cli: CommandLine) -> None:
+    for command in ("plan", "explain", "check"):
+        assert len(cli.fails(2, command, "a" * 5000)) < 1500
+        assert "\n" not in cli.fails(2, command, "a\nb\x1b[31m")
+    longest = "a" * 256
+    assert longest in cli.fails(5, "plan", longest)
+    assert longest in cli.fails(5, "explain", longest)
+
+
 def test_a_profile_that_is_not_there(bench: Bench, cli: CommandLine) -> None:
     assert "The config profile (nobody) could not be found" in cli.fails(3, "plan", "--profile", "nobody")
 
@@ -185,7 +230,10 @@ def test_a_profile_that_is_not_there(bench: Bench, cli: CommandLine) -> None:
     [
         (["--account-id", "222222222222"], "give --aggregator, too"),
         (["--aggregator", "ours"], "--aggregator needs --account-id"),
-        (["--aggregator", "ours", "--account-id", "2"], "make no sense"),
+        (["--aggregator", "ours", "--account-id", "2"], "--account-id is '2', but must be 12 digits"),
+        (["--aggregator", "o u", "--account-id", "222222222222"], "--aggregator is 'o u', but must be letters"),
+        (["--aggregator", "o", "--account-id", "222222222222", "--registry-region", "x"], "--registry-region is 'x'"),
+        (["--name-prefix", "Not This"], "--name-prefix is 'Not This', but must be 1 to 24 lower-case letters"),
         (["--aggregator", "ours", "--account-id", "222222222222", "--opt-in-tag", "on"], "must be like"),
         (["--settings", "/nowhere/settings"], "cannot be read"),
     ],

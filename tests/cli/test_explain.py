@@ -14,7 +14,7 @@ from cli.world import FORMER, SERVICE, build
 from ecr_cleanup.check import Check
 from ecr_cleanup.decision import RULES
 from fakes import HOST, REGION
-from integration.bench import register
+from integration.bench import ARN, register
 
 if TYPE_CHECKING:
     from cli.conftest import CommandLine
@@ -41,6 +41,20 @@ def explain(cli: CommandLine, image: str, *arguments: str) -> dict[str, Any]:
 def test_takes_any_spelling(bench: Bench, cli: CommandLine, spelling: str) -> None:
     digest = bench.image_id.digest
     assert explain(cli, spelling.format(digest=digest))["digest"] == digest
+
+
+def test_says_of_a_lost_deregistration_what_the_check_says(bench: Bench, cli: CommandLine) -> None:
+    register(bench, minutes_ago=120)
+    bench.aggregator.show(ARN, f"{HOST}/team/app:v1", active=False)
+    document = explain(cli, "team/app:v1")
+    assert document["ledger"]["used_by"] == [ARN]
+    assert [usage["counts"] for usage in document["usages"]] == [False]
+    planned = json.loads(cli.prints("plan", "--json"))["images"]
+    # The first check learns of it, and the next one judges by it.
+    bench.answer()
+    decision = bench.answer().decision
+    assert document["rule"] == planned[0]["rule"] == decision.rule == "within_grace_period"
+    assert document["reason"] == decision.reason
 
 
 def test_no_tag_means_latest(bench: Bench, cli: CommandLine) -> None:

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console
 
 import ecr_cleanup.cli
 from ecr_cleanup.cli import output
+from ecr_cleanup.cli.app import app
 from ecr_cleanup.cli.output import Printer, Steps, dollars, size
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cli.conftest import CommandLine
     from integration.bench import Bench
+
+
+class Terminal(io.StringIO):
+    """Keeps what is written to it."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> tuple[Printer, io.StringIO, io.StringIO]:
     """A printer on a terminal of 60 columns."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = Terminal(), Terminal()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
 
     def console(*, stderr: bool = False, highlight: bool = True) -> Console:
-        file = err if stderr else out
-        return Console(file=file, force_terminal=True, width=60, highlight=highlight, color_system="standard")
+        return make_console(file=err if stderr else out, width=60, highlight=highlight)
 
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(output, "Console", console)
+    make_console = output._Console
+    monkeypatch.setattr(output, "_Console", console)
     return Printer(), out, err
 
 
@@ -79,13 +92,75 @@ def test_a_pipe_gets_neither_colours_nor_progress_nor_cut_lines(bench: Bench, cl
     assert not any(line.endswith(" ") for line in result.stdout.splitlines())
 
 
-def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
-    out: Any = io.StringIO()
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr(output, "Console", lambda **_: Console(file=out, force_terminal=True, width=60))
+def test_no_color_is_respected(
+    terminal: tuple[Printer, io.StringIO, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out, _ = terminal
     Printer().table(["Status"], [["failure"]])
-    assert "\x1b[31m" not in out.getvalue()
-    assert "\x1b[1;31m" not in out.getvalue()
+    assert "\x1b[1;31m" in out.getvalue()
+    out.truncate(0)
+    monkeypatch.setenv("NO_COLOR", "1")
+    Printer().table(["Status"], [["failure"]])
+    assert "failure" in out.getvalue()
+    assert "31m" not in out.getvalue()
+
+
+def test_colours_that_are_forced_in_a_pipe_fold_and_shorten_nothing(
+    bench: Bench, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = cli.prints("explain", "team/app:v1")
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    with pytest.raises(SystemExit):
+        app(["explain", "team/app:v1"], prog_name="ecr-cleanup")
+    assert "\x1b[" in out.getvalue()
+    assert re.sub("\x1b\\[[0-9;]*m", "", out.getvalue()) == plain
+    assert err.getvalue() == ""
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--json"], ["explain", "team/app:v1"]])
+def test_nobody_reads_on(bench: Bench, cli: CommandLine, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    """As with `| head`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        with pytest.raises(SystemExit) as ended:
+            app(arguments, prog_name="ecr-cleanup")
+    assert ended.value.code == 141
+
+
+def test_output_that_cannot_be_written(bench: Bench, cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Printer, "raw", write)
+    assert cli.fails(1, "plan") == ("ecr-cleanup: the output cannot be written: [Errno 28] No space left on device")
+
+
+def test_stopped_by_a_person(bench: Bench, cli: CommandLine) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    cli.answers["ecr:DescribeImages"] = stop
+    assert cli.fails(130, "plan") == "ecr-cleanup: stopped"
+
+
+@pytest.mark.parametrize("command", [["plan"], ["explain", "team/app:v1"], ["pending"], ["doctor"]])
+def test_json_is_an_option_of_its_own(bench: Bench, cli: CommandLine, command: list[str]) -> None:
+    assert (
+        json.loads(cli(*command, "--json").stdout).keys() == json.loads(cli(*command, "--output", "json").stdout).keys()
+    )
+
+
+def test_there_is_no_repository_yet(bench: Bench, cli: CommandLine) -> None:
+    cli.answer("resourcegroupstaggingapi:GetResources", {"ResourceTagMappingList": [], "PaginationToken": ""})
+    assert "No repository has opted in: tag one, or give names" in cli.prints("plan")
+    assert json.loads(cli.prints("plan", "--json"))["images"] == []
 
 
 def test_typer_offers_completion(cli: CommandLine) -> None:

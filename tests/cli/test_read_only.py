@@ -106,6 +106,20 @@ def test_every_write_of_the_ledger_seems_to_succeed_and_is_dropped(
     assert items() == before
 
 
+def test_what_would_have_been_written_is_told_to_the_end(bench: Bench) -> None:
+    """Or the command line would say that an image can go which the functions keep for a grace period."""
+    ledger, now = ReadOnlyLedger(boto3.client("dynamodb"), "ecr-cleanup-ledger"), bench.clock.now
+    bench.ledger.record_last_use(bench.image_id, at=now - timedelta(hours=2), by="arn:before")
+    ledger.record_last_use(bench.image_id, at=now - timedelta(hours=1), by=ARN)
+    ledger.record_last_use(bench.image_id, at=now - timedelta(hours=3))
+    ledger.record_deregistration(ARN, at=now, references=[], image_ids=[])
+    record = ledger.images([bench.image_id])[bench.image_id]
+    assert record.last_used_at == now - timedelta(hours=1)
+    assert record.used_by == {"arn:before", ARN}
+    assert ledger.task_definitions([ARN, "arn:other"])[ARN].deregistered_at == now
+    assert ledger.task_definitions(["arn:other"])["arn:other"].deregistered_at is None
+
+
 def test_where_nothing_is_installed_nothing_is_known(bench: Bench) -> None:
     ledger = NoLedger(boto3.client("dynamodb"), "ecr-cleanup-ledger")
     assert ledger.images([bench.image_id])[bench.image_id].last_used_at is None

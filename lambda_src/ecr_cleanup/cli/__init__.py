@@ -13,6 +13,8 @@ def main() -> None:
     """Run the command line."""
     try:
         from ecr_cleanup.cli.app import app
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "typer"):
             raise

@@ -1,10 +1,11 @@
 """The commands and their options. Each builds what it needs, calls the domain, and shows the outcome."""
 
+import os
 import sys
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,7 +13,16 @@ from typer.core import TyperGroup
 
 from ecr_cleanup.cli import asking, doctor, explain, pending, plan
 from ecr_cleanup.cli.calls import PULLS, READS, WRITES
-from ecr_cleanup.cli.failures import FAILED, NOT_TRUSTED, CliError, UsageError, error_of_sdk
+from ecr_cleanup.cli.failures import (
+    FAILED,
+    INTERRUPTED,
+    NOT_READ,
+    NOT_TRUSTED,
+    USAGE,
+    CliError,
+    UsageError,
+    error_of_sdk,
+)
 from ecr_cleanup.cli.installation import Installation, Where, find_installation
 from ecr_cleanup.cli.output import Printer
 from ecr_cleanup.cli.session import AwsSession
@@ -23,7 +33,8 @@ _HELP = """Look at what ecr-cleanup does with the images of a registry, and why.
 Everything is read with your own AWS credentials; only `check` changes anything.
 """
 _EXIT_CODES = """Exit codes: 0 done, 1 doctor found a failure or you said no, 2 the command line is wrong,
-3 AWS could not be asked, 4 the inventory is not trusted (plan), 5 no such image or repository.
+3 AWS could not be asked, 4 the inventory is not trusted (plan), 5 no such image or repository,
+130 you stopped it, 141 nobody read all of its output.
 """
 _PLAN_EXAMPLES = """\b
 Examples:
@@ -31,7 +42,7 @@ Examples:
   ecr-cleanup plan team/app --all
   ecr-cleanup plan team/app --assume-opted-in
   ecr-cleanup plan --html report.html
-  ecr-cleanup plan --output json > report.json
+  ecr-cleanup plan --json > report.json
   ecr-cleanup plan --aggregator my-aggregator --account-id 222222222222 --assume-opted-in
 """
 _EXPLAIN_EXAMPLES = """\b
@@ -43,7 +54,7 @@ Examples:
 _PENDING_EXAMPLES = """\b
 Examples:
   ecr-cleanup pending
-  ecr-cleanup pending --output json
+  ecr-cleanup pending --json
 """
 _DOCTOR_EXAMPLES = """\b
 Examples:
@@ -73,10 +84,23 @@ class TextOrJson(StrEnum):
     JSON = "json"
 
 
+# Of Click, or of the copy of it that newer versions of Typer bring along.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+
 class _Commands(TyperGroup):
     """Ends in one line and an exit code where something goes wrong."""
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - each version of Typer has a type of its own for it
+    # Each version of Typer has types of its own for all this.
+    def main(self, *arguments: Any, **more: Any) -> NoReturn:  # noqa: ANN401
+        try:
+            sys.exit(super().main(*arguments, **more | {"standalone_mode": False}))
+        except typer.Abort:
+            _end("not done", FAILED)
+        except _UsageError as error:
+            _end_with_hint(error)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         try:
             return super().invoke(ctx)
         except CliError as error:
@@ -85,11 +109,29 @@ class _Commands(TyperGroup):
             _end(str(error_of_sdk(error)), error_of_sdk(error).exit_code)
         except EcrCleanupError as error:
             _end(str(error), FAILED)
+        except KeyboardInterrupt:
+            _end("stopped", INTERRUPTED)
+        except BrokenPipeError:
+            # Nobody reads on, as with `| head`. Python would complain when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(NOT_READ)
+        except OSError as error:
+            _end(f"the output cannot be written: {error}", FAILED)
 
 
-def _end(message: str, exit_code: int) -> None:
-    typer.echo(f"ecr-cleanup: {message}", err=True)
-    raise typer.Exit(exit_code)
+def _end(message: str, exit_code: int) -> NoReturn:
+    typer.echo(f"ecr-cleanup: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)
+
+
+def _end_with_hint(error: Any) -> NoReturn:  # noqa: ANN401 - as above
+    """Where the command line is wrong; without any argument, the help is the answer."""
+    message, context = error.format_message().replace("Value error, ", ""), error.ctx
+    if context and message == context.get_help():
+        typer.echo(message, err=True)
+        sys.exit(USAGE)
+    command = context.command_path if context else "ecr-cleanup"
+    _end(f"{message[:1].lower()}{message[1:].rstrip('.')}; see {command} --help", USAGE)
 
 
 app = typer.Typer(
@@ -103,6 +145,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+AsJson = Annotated[bool, typer.Option("--json", help="The same as --output json.")]
 Profile = Annotated[str | None, typer.Option(help="A profile of your AWS configuration.", metavar="NAME")]
 Region = Annotated[
     str | None,
@@ -165,6 +208,7 @@ def plan_command(
         ),
     ] = False,
     output: Annotated[Output, typer.Option(help="How to print it.")] = Output.TABLE,
+    as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option(help="Write a page for the browser, too.", metavar="FILE")] = None,
     profile: Profile = None,
     region: Region = None,
@@ -183,6 +227,8 @@ def plan_command(
     where = Where(
         name_prefix, settings, aggregator, tuple(account_ids or ()), tuple(registry_regions or ()), opt_in_tag
     )
+    if as_json and output not in (Output.TABLE, Output.JSON):
+        raise UsageError(f"--json and --output {output} contradict each other: give one of them")
     printer = Printer()
     if layers:
         printer.note("Manifests are read, which ECR takes for a pull of every image: it may protect them for a while.")
@@ -191,7 +237,7 @@ def plan_command(
         made = plan.Planner(installation, steps, assume_opted_in=assume_opted_in, layers=layers).plan(
             repositories or []
         )
-    match output:
+    match Output.JSON if as_json else output:
         case Output.TABLE:
             plan.show(made, printer, everything=everything)
         case Output.JSON:
@@ -215,6 +261,7 @@ def explain_command(
     image: Image,
     *,
     output: Annotated[TextOrJson, typer.Option(help="How to print it.")] = TextOrJson.TABLE,
+    as_json: AsJson = False,
     profile: Profile = None,
     region: Region = None,
     name_prefix: NamePrefix = "ecr-cleanup",
@@ -235,7 +282,7 @@ def explain_command(
     installation = _installation(profile, region, where)
     with printer.progress() as steps:
         document = explain.Explainer(installation, steps).explain(image)
-    if output is TextOrJson.JSON:
+    if as_json or output is TextOrJson.JSON:
         printer.raw(explain.as_json(document))
     else:
         explain.show(document, printer)
@@ -245,6 +292,7 @@ def explain_command(
 def pending_command(
     *,
     output: Annotated[TextOrJson, typer.Option(help="How to print it.")] = TextOrJson.TABLE,
+    as_json: AsJson = False,
     profile: Profile = None,
     region: Region = None,
     name_prefix: NamePrefix = "ecr-cleanup",
@@ -258,7 +306,7 @@ def pending_command(
     installation = _installation(profile, region, Where(name_prefix, settings))
     with printer.progress() as steps:
         checks = pending.pending_checks(installation, steps)
-    if output is TextOrJson.JSON:
+    if as_json or output is TextOrJson.JSON:
         printer.raw(pending.as_json(installation, checks))
     else:
         pending.show(checks, printer)
@@ -268,6 +316,7 @@ def pending_command(
 def doctor_command(
     *,
     output: Annotated[TextOrJson, typer.Option(help="How to print it.")] = TextOrJson.TABLE,
+    as_json: AsJson = False,
     profile: Profile = None,
     region: Region = None,
     name_prefix: NamePrefix = "ecr-cleanup",
@@ -282,7 +331,7 @@ def doctor_command(
     installation = _installation(profile, region, Where(name_prefix, settings))
     with printer.progress() as steps:
         findings = doctor.Doctor(installation, steps).findings()
-    if output is TextOrJson.JSON:
+    if as_json or output is TextOrJson.JSON:
         printer.raw(doctor.as_json(installation, findings))
     else:
         doctor.show(findings, printer)

@@ -27,6 +27,9 @@ USAGE = 2
 AWS = 3
 NOT_TRUSTED = 4
 NOT_FOUND = 5
+# As shells have it for what a signal ended: 128 and its number.
+INTERRUPTED = 130
+NOT_READ = 141
 
 _DENIED = frozenset(
     ["AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "KMSAccessDeniedException"]

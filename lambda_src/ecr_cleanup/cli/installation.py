@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -16,6 +17,7 @@ from ecr_cleanup.cli.failures import AwsError, DeniedError, UsageError
 from ecr_cleanup.cli.read_only import NoLedger, ReadOnlyLedger
 from ecr_cleanup.errors import SettingsError
 from ecr_cleanup.evidence import Finder
+from ecr_cleanup.image import ACCOUNT_ID, REGION
 from ecr_cleanup.settings import ECS_TYPES, CheckSettings
 from ecr_cleanup.survey import Survey
 from ecr_cleanup.taking_inventory import InventoryTaker
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from ecr_cleanup.inventory import SourceStatus
     from ecr_cleanup.settings import Place
 
+# As the Terraform module has it.
+_NAME_PREFIX = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
+_AGGREGATOR = re.compile(r"[\w-]{1,256}", re.ASCII)
 # A person can wait, or stop it.
 _TIME_LEFT = timedelta(days=1)
 # The defaults of the Terraform module, for where there is no installation to ask.
@@ -164,8 +169,14 @@ def find_installation(session: AwsSession, where: Where) -> Installation:
         raise UsageError(
             "--account-id and --registry-region are for where nothing is installed: give --aggregator, too"
         )
+    _must_match("--name-prefix", where.name_prefix, _NAME_PREFIX, "1 to 24 lower-case letters, digits and hyphens")
     name = f"{where.name_prefix}-run-checks"
     return Installation(where.name_prefix, _settings(_variables_of_function(session, name), name, AwsError), session)
+
+
+def _must_match(option: str, value: str, pattern: re.Pattern[str], allowed: str) -> None:
+    if not pattern.fullmatch(value):
+        raise UsageError(f"{option} is {value[:50]!r}, but must be {allowed}")
 
 
 def _settings(variables: Mapping[str, str], source: str, kind: type[UsageError | AwsError]) -> CheckSettings:
@@ -217,6 +228,11 @@ def _variables_without_installation(session: AwsSession, where: Where) -> dict[s
         raise UsageError(f"--opt-in-tag is {where.opt_in_tag!r}, but must be like ecr-cleanup=enabled")
     if not where.account_ids:
         raise UsageError("--aggregator needs --account-id, once for each account that uses the registry")
+    _must_match("--aggregator", where.aggregator or "", _AGGREGATOR, "letters, digits, _ and -")
+    for account_id in where.account_ids:
+        _must_match("--account-id", account_id, ACCOUNT_ID, "12 digits, such as 123456789012")
+    for each in where.registry_regions:
+        _must_match("--registry-region", each, REGION, "one such as eu-central-1")
     account, region, partition = session.account_id(), session.region, session.partition
     queue = f"arn:{partition}:sqs:{region}:{account}:none"
     role = f"arn:{partition}:iam::{account}:role/none"

@@ -33,12 +33,23 @@ def dollars(amount: float) -> str:
     return f"${amount:,.2f}"
 
 
+class _Console(Console):
+    """Knows a terminal for itself: FORCE_COLOR asks for colours in a pipe, and for nothing else of one."""
+
+    @property
+    def somebody_looks(self) -> bool:
+        return self.file.isatty()
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Printer:
     """Writes to standard output; what is not the result goes to standard error."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        self._stderr = Console(stderr=True, highlight=False)
+        self._console = _Console(highlight=False)
+        self._stderr = _Console(stderr=True, highlight=False)
 
     def line(self, text: str = "", *, style: str | None = None) -> None:
         """One line, however long."""
@@ -56,11 +67,11 @@ class Printer:
 
     def digest(self, digest: str) -> str:
         """All of a digest; on a terminal only as much as tells images apart: `sha256:` and twelve digits."""
-        return digest[:_SHORT_DIGEST] if self._console.is_terminal else digest
+        return digest[:_SHORT_DIGEST] if self._console.somebody_looks else digest
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
         """A table; the columns in `right` are numbers."""
-        if self._console.is_terminal:
+        if self._console.somebody_looks:
             self._console.print(self._table_for_terminal(columns, rows, right))
             return
         widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -90,7 +101,7 @@ class Printer:
             TimeElapsedColumn(),
             console=self._stderr,
             transient=True,
-            disable=not self._stderr.is_terminal,
+            disable=not self._stderr.somebody_looks,
         ) as bars:
             yield Steps(bars)
 

@@ -28,14 +28,15 @@ def references_of(text: str, settings: Settings, region: str) -> list[ImageRefer
         if reference:
             return [_in_charge(reference, settings)]
         if "." in text.partition("/")[0] and "/" in text:
-            raise NotFoundError(f"{text} is no image of an ECR registry; this one is {settings.registry_id}")
+            raise NotFoundError(f"{text[:300]} is no image of an ECR registry; this one is {settings.registry_id}")
         found = [
             parse_image_reference(f"{settings.registry_id}.dkr.ecr.{each}.amazonaws.com/{text}")
             for each in _regions(settings, region)
         ]
     except ImageReferenceError as error:
         raise UsageError(
-            f"{text!r} is not an image: {error}; write repository:tag, repository@sha256:<64 hex> or a full reference"
+            f"{text[:100]!r} is not an image: {error}; write repository:tag, repository@sha256:<64 hex> or a full "
+            "reference"
         ) from None
     return [reference for reference in found if reference]
 
@@ -56,7 +57,7 @@ def repositories_of(text: str, settings: Settings, region: str) -> list[Reposito
         return [_in_charge(reference, settings).repository]
     if not REPOSITORY_NAME.fullmatch(text):
         raise UsageError(
-            f"{text!r} is not the name of a repository, such as team/app; tags and digests are for explain"
+            f"{text[:100]!r} is not the name of a repository, such as team/app; tags and digests are for explain"
         )
     return [Repository(settings.registry_id, each, text) for each in _regions(settings, region)]
 

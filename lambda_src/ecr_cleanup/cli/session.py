@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from ecr_cleanup.cli.failures import AwsError, NotAllowedError, error_of_answer
+from ecr_cleanup.cli.failures import AwsError, NotAllowedError, UsageError, error_of_answer
+from ecr_cleanup.image import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,6 +32,7 @@ class AwsSession:
     command with a `CliError`; the others are raised as the SDK does.
 
     Raises:
+        UsageError: what is given or configured is no name of a region.
         AwsError: no region is known.
     """
 
@@ -39,6 +41,9 @@ class AwsSession:
         self._session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION"))
         if not self._session.region_name:
             raise AwsError("no region is configured: give --region, or set AWS_REGION")
+        if not REGION.fullmatch(self.region):
+            where = "--region" if region else "the region of your AWS configuration"
+            raise UsageError(f"{where} is {self.region[:50]!r}, but must be one such as eu-central-1")
         self._allowed = allowed
         self._clients: dict[tuple[str, str], Any] = {}
         self._making_clients = threading.Lock()

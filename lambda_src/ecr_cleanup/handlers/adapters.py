@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecr_cleanup.aws import clients
 from ecr_cleanup.aws.config import Aggregator
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.settings import CheckSettings
 
 
-@dataclass(frozen=True)
-class Adapters:
+class Adapters(NamedTuple):
     """What an installation with these settings works with."""
 
     registry: Registry
