@@ -15,6 +15,7 @@ import heapq
 import json
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -140,6 +141,35 @@ class StoredImage(Image):
         return {name: value for name, value in shown.items() if value is not None}
 
 
+class Shelf(dict[str, StoredImage]):
+    """The images of a repository by digest, which takes the place of moto's list.
+
+    100,000 are too many for each call to look at all of them, so it is known which indexes hold an image (`parents`)
+    and what refers to it (`referrers`), both by the digest of that image, in the order of their coming.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parents: defaultdict[str, list[str]] = defaultdict(list)
+        self.referrers: defaultdict[str, list[StoredImage]] = defaultdict(list)
+
+    def put(self, image: StoredImage) -> None:
+        """Take an image in that is not there yet."""
+        self[image.digest] = image
+        for child in image.children:
+            self.parents[child].append(image.digest)
+        if image.subject:
+            self.referrers[image.subject].append(image)
+
+    def take(self, digest: str) -> None:
+        """Take an image out."""
+        image = self.pop(digest)
+        for child in image.children:
+            self.parents[child].remove(digest)
+        if image.subject:
+            self.referrers[image.subject].remove(image)
+
+
 def patches(
     behaviour: Behaviour | None = None,
     emit: Emit = lambda _account, _region, _detail: None,
@@ -173,19 +203,19 @@ def drop_image(account: str, region: str, repository: str, digest: str) -> None:
 
     So an index comes to list what is not there, as one does that was copied or replicated in part.
     """
-    images = ecr_backends[account][region].repositories[repository].images
     with _LOCK:
-        images.remove(next(image for image in images if cast("StoredImage", image).digest == digest))
+        _shelf(ecr_backends[account][region].repositories[repository]).take(digest)
 
 
 def store_images(
     account: str, region: str, repository: str, media_type: str, manifests: Iterable[str]
 ) -> list[StoredImage]:
     """Put images into a repository as if they had always been there: no event tells of it, and nothing is checked."""
-    shelf = ecr_backends[account][region].repositories[repository]
-    images = [StoredImage(shelf, manifest, media_type) for manifest in manifests]
+    shelf = _shelf(found := ecr_backends[account][region].repositories[repository])
+    images = [StoredImage(found, manifest, media_type) for manifest in manifests]
     with _LOCK:
-        shelf.images.extend(images)
+        for image in images:
+            shelf.put(image)
     return images
 
 
@@ -217,7 +247,7 @@ def pull_image(
     """
     with _LOCK:
         try:
-            images = _images(ecr_backends[account][region].repositories[repository])
+            images = _shelf(ecr_backends[account][region].repositories[repository])
         except KeyError as error:
             raise CannotPullError(f"repository {repository} of {account} does not exist in {region}") from error
         found = _find(images, {"imageDigest": image} if ":" in image else {"imageTag": image})
@@ -257,8 +287,13 @@ def _repository(request: ECRResponse) -> Repository:
     return request.ecr_backend._get_repository(name, request._get_param("registryId"))
 
 
-def _images(repository: Repository) -> dict[str, StoredImage]:
-    return {image.digest: image for image in cast("list[StoredImage]", repository.images)}
+def _shelf(repository: Repository) -> Shelf:
+    images: object = repository.images
+    if not isinstance(images, Shelf):
+        # Before there is anything in moto's list. Of moto's own calls, those of scans look into it, which fail loudly.
+        images = Shelf()
+        repository.images = cast("list[Image]", images)
+    return images
 
 
 def _filtered(request: ECRResponse, images: Iterable[StoredImage]) -> list[StoredImage]:
@@ -356,7 +391,7 @@ def _refuse_paging(request: ECRResponse, names: str) -> None:
 
 def _describe_images(request: ECRResponse) -> str:
     repository = _repository(request)
-    siblings = _images(repository)
+    siblings = _shelf(repository)
     if request._get_param("imageIds") is None:
         images = _filtered(request, siblings.values())
         page, token = _page(request, images, _DIGEST_OF)
@@ -389,7 +424,7 @@ def _seconds(moment: datetime) -> float:
 
 
 def _list_images(request: ECRResponse) -> ActionResult:
-    images = _filtered(request, _images(_repository(request)).values())
+    images = _filtered(request, _shelf(_repository(request)).values())
     entries = [(image.digest, tag) for image in images for tag in image.image_tags or [""]]
     page, token = _page(request, entries, " ".join)
     return _answer(imageIds=[_image_id(digest, tag) for digest, tag in page], nextToken=token)
@@ -401,7 +436,7 @@ def _image_id(digest: str, tag: str | None) -> dict[str, str]:
 
 def _batch_get_image(behaviour: Behaviour, principal_of: PrincipalOf) -> Handler:
     def handler(request: ECRResponse) -> ActionResult:
-        images = _images(_repository(request))
+        images = _shelf(_repository(request))
         accepted = request._get_param("acceptedMediaTypes")
         is_recorded = principal_of(request.get_access_key()) not in _exclusions(request)
         found = []
@@ -466,8 +501,8 @@ def _list_image_referrers(request: ECRResponse) -> ActionResult:
     subject = request._get_param("subjectId")["imageDigest"]
     referrers = [
         image
-        for image in _images(_repository(request)).values()
-        if image.subject == subject and status in ("ANY", image.status) and (not types or image.artifact_type in types)
+        for image in _shelf(_repository(request)).referrers.get(subject, ())
+        if status in ("ANY", image.status) and (not types or image.artifact_type in types)
     ]
     page, token = _page(request, referrers, _DIGEST_OF, default=_DEFAULT_REFERRERS, maximum=_MAX_REFERRERS)
     return _answer(referrers=[_referrer(image) for image in page], nextToken=token)
@@ -511,7 +546,7 @@ def _action(kind: str, repository: Repository, digest: str) -> dict[str, Any]:
 
 def _stored(request: ECRResponse, repository: Repository, tag: str | None) -> tuple[StoredImage, bool]:
     """The image that was pushed, which has the tag now, and whether its content is new or comes from the archive."""
-    images = _images(repository)
+    images = _shelf(repository)
     if tag is not None and not _TAG.fullmatch(tag):
         raise _invalid("imageTag", f"must satisfy regular expression '{_TAG.pattern}'")
     pushed = _pushed(request, repository)
@@ -539,7 +574,7 @@ def _stored(request: ECRResponse, repository: Repository, tag: str | None) -> tu
     is_new = image is None or image.status != "ACTIVE"
     if image is None:
         image = pushed
-        repository.images.append(image)
+        images.put(image)
     elif is_new:
         # Pushing restores at once: https://docs.aws.amazon.com/AmazonECR/latest/userguide/restore-image.html
         image.active_from = datetime.now(UTC)
@@ -592,8 +627,8 @@ def _deleted(request: ECRResponse, repository: Repository) -> tuple[list[dict[st
     An image that an index holds when the call begins stays, even if the same call deletes the index: AWS does not
     say in which order it works.
     """
-    images = _images(repository)
-    parents = {child: image.digest for image in images.values() for child in image.children}
+    images = _shelf(repository)
+    parents = {child: holding[-1] for child, holding in images.parents.items() if holding}
     deleted: list[dict[str, str]] = []
     failures: list[dict[str, Any]] = []
     for image_id in _image_ids(request):
@@ -609,8 +644,7 @@ def _deleted(request: ECRResponse, repository: Repository) -> tuple[list[dict[st
             failures.append(_failure(image_id, "ImageReferencedByManifestList", reason))
         else:
             deleted += [_image_id(image.digest, each) for each in image.image_tags or [""]]
-            repository.images.remove(image)
-            del images[image.digest]
+            images.take(image.digest)
     return deleted, failures
 
 
@@ -618,7 +652,7 @@ def _update_image_storage_class(request: ECRResponse) -> ActionResult:
     repository = _repository(request)
     image_id = request._get_param("imageId")
     target = request._get_param("targetStorageClass")
-    image = _find(_images(repository), image_id)
+    image = _find(_shelf(repository), image_id)
     if image is None:
         raise ImageNotFoundException(str(dict(image_id)), repository.name, repository.registry_id)
     if image.status != {"ARCHIVE": "ACTIVE", "STANDARD": "ARCHIVED"}.get(target):
