@@ -71,9 +71,10 @@ soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine (L
 	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED) --live $(LIVE)
 
 AWSLABS ?=
+PARTS   ?=
 
-bench: $(STAMP) ## What sweeps, checks and decisions cost; into docs/benchmarks.md (half an hour or more; AWSLABS=PATH compares with awslabs/ecr-cleanup-lambda)
-	@PYTHONPATH=tests $(RUN) -m bench $(AWSLABS)
+bench: $(STAMP) ## What sweeps, checks and decisions cost; into docs/benchmarks.md (PARTS, such as 1000/1000; AWSLABS=PATH compares with awslabs/ecr-cleanup-lambda)
+	@PYTHONPATH=tests $(RUN) -m bench $(PARTS) $(if $(AWSLABS),--awslabs $(AWSLABS))
 
 mutation: $(STAMP) ## How many small changes to the code that decides the tests notice (some two hours)
 	@cd tests && ../$(RUN) -m mutation

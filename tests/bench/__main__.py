@@ -1,11 +1,14 @@
 """`make bench`: what the sweep, the checks and the rules cost, written to docs/benchmarks.md.
 
-With the path of a checkout of awslabs/ecr-cleanup-lambda, also what that tool does to the same registry.
+Each part can be measured by itself, `make bench PARTS="decisions 100000/1000"`: the readings are kept in
+build/bench.json, and the document is made of all that are there. With the path of a checkout of
+awslabs/ecr-cleanup-lambda, the comparison measures what that tool does to the same registry.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -13,18 +16,25 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.function import run_function
 from bench.place import REGION, Place, Size, local_place, pending_checks
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 _ROOT = Path(__file__).resolve().parents[2]
 _DOCUMENT = _ROOT / "docs/benchmarks.md"
-_SIZES = tuple(Size(images, definitions) for images in (1_000, 10_000, 100_000) for definitions in (1_000, 10_000))
+_READINGS_FILE = _ROOT / "build/bench.json"
+_SIZES = {
+    f"{images}/{definitions}": Size(images, definitions)
+    for images in (1_000, 10_000, 100_000)
+    for definitions in (1_000, 10_000)
+}
 _COMPARED = Size(1_000, 1_000)
 _DECISIONS = ((100_000, 10_000), (1_000_000, 100_000))
 _HANDLERS = ("schedule_checks", "run_checks", "sweep")
@@ -40,7 +50,8 @@ _COMPARISON = (
     "{images:,} images, {used:,} of them used by task definitions of another account, {removable:,} removable. That "
     "tool keeps the newest 100 images and what runs in its own account; this module's figures are those of the sweep "
     "and the checks together. *Wrongly removed* are used images that are gone, *wrongly kept* are removable ones that "
-    "are left. That tool also removes images that were pushed five days ago and never deployed, beyond the newest 100."
+    "are left. That tool also removes images that were pushed five days ago and never deployed, beyond the newest 100. "
+    "Its `main.py` was the one that git names `{blob}`."
 )
 _INVENTORY = ("config.SelectAggregateResourceConfig", "config.DescribeConfigurationAggregatorSourcesStatus")
 _LISTING = ("ecr.DescribeImages", "resourcegroupstaggingapi.GetResources")
@@ -48,155 +59,195 @@ _LISTING = ("ecr.DescribeImages", "resourcegroupstaggingapi.GetResources")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a function did: calls by operation, seconds, megabytes."""
+    """What a function did: calls by operation, questions to the aggregator, seconds, megabytes."""
 
-    size: Size
     calls: dict[str, int]
     questions: int
     seconds: float
     peak_mb: float
-
-    @classmethod
-    def of(cls, size: Size, told: dict[str, Any]) -> Cost:
-        return cls(size, told["calls"], told["questions"], told["seconds"], told["peak_mb"])
 
     @property
     def reads(self) -> int:
         """Calls for the inventory and the listings."""
         return sum(self.calls.get(operation, 0) for operation in _INVENTORY + _LISTING)
 
-    @property
-    def lower_bound(self) -> int:
+    def lower_bound(self, size: Size) -> int:
         """Of those: full pages of task definitions and images, and one page for each other question."""
-        definitions = math.ceil(self.size.definitions / _PER_QUERY)
+        definitions = math.ceil(size.definitions / _PER_QUERY)
         others = self.questions - 1 + len(("sources", "repositories"))
-        return definitions + others + math.ceil(self.size.images / _PER_LISTING)
+        return definitions + others + math.ceil(size.images / _PER_LISTING)
 
-    @property
-    def further(self) -> float:
+    def further(self, size: Size) -> float:
         """All other calls, by removable image."""
-        return (sum(self.calls.values()) - self.reads) / self.size.removable
+        return (sum(self.calls.values()) - self.reads) / size.removable
 
 
-def sweep_and_check(place: Place, size: Size) -> tuple[Cost, Cost]:
+def sweep_and_check(place: Place) -> tuple[Cost, Cost]:
     """Sweep the registry, and make the checks that came of it a day later.
 
     Raises:
         SystemExit: an image that is used is gone, or one that is not is left.
     """
-    swept = Cost.of(size, run_function("sweep", None, place.environment))
+    swept = Cost(**run_function("sweep", None, place.environment))
     batches = pending_checks(place)
-    checked = Cost.of(size, run_function("check", batches, place.environment))
-    left = place.left()
-    if lost := place.used - left:
-        sys.exit(f"{len(lost)} images are gone that are used")
-    if kept := place.removable & left:
-        sys.exit(f"{len(kept)} images are left that nothing uses")
+    checked = Cost(**run_function("check", batches, place.environment))
+    lost, kept = _wrong(place)
+    if lost:
+        sys.exit(f"{lost} images are gone that are used")
+    if kept:
+        sys.exit(f"{kept} images are left that nothing uses")
     return swept, checked
 
 
-def _sweeps(sizes: tuple[Size, ...]) -> list[str]:
+# The parts: what each measures, as JSON
+
+
+def _measure_size(size: Size) -> dict[str, Any]:
+    with local_place(size) as place:
+        swept, checked = sweep_and_check(place)
+    return {"sweep": asdict(swept), "checks": asdict(checked)}
+
+
+def _measure_decisions() -> list[dict[str, float]]:
+    return [
+        {"images": images, "references": references}
+        | json.loads(_output("bench.decision", str(images), str(references)))
+        for images, references in _DECISIONS
+    ]
+
+
+def _measure_imports() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as directory:
+        # The zip has sources only, and nothing can be written beside them.
+        from_source = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": directory}
+        least = {
+            handler: min(float(_output("bench.imports", handler, **from_source)) for _ in range(_READINGS))
+            for handler in _HANDLERS
+        }
+        package = Path(directory) / "package.zip"
+        subprocess.run([sys.executable, _ROOT / "lambda_src/build.py", package], stdout=subprocess.DEVNULL, check=True)
+        return least | {"zip": package.stat().st_size}
+
+
+def _measure_comparison(checkout: Path) -> dict[str, Any]:
+    source = (checkout / "main.py").read_bytes()
+    with local_place(_COMPARED) as place:
+        costs = sweep_and_check(place)
+        ours = (sum(sum(cost.calls.values()) for cost in costs), sum(cost.seconds for cost in costs), *_wrong(place))
+    with local_place(_COMPARED) as place:
+        environment = {**place.environment, "REGION": REGION, "DRYRUN": "false", "IMAGES_TO_KEEP": "100"}
+        told = run_function("other", str(checkout / "main.py"), environment)
+        theirs = (sum(told["calls"].values()), told["seconds"], *_wrong(place))
+    # As git names the content of a file, so that its version can be found.
+    blob = hashlib.sha1(f"blob {len(source)}\0".encode() + source, usedforsecurity=False).hexdigest()
+    return {"blob": blob, "this module": ours, "awslabs/ecr-cleanup-lambda": theirs}
+
+
+# The document
+
+
+def _imports(readings: Mapping[str, Any]) -> list[str]:
+    of = readings["imports"]
+    return [
+        f"Import of a handler beyond boto3 and Powertools, from its source: the least of {_READINGS} readings.",
+        "",
+        f"The code of the functions is {of['zip'] / 1000:.0f} KB as a zip.",
+        "",
+        "| handler | milliseconds of CPU |",
+        "|---|---:|",
+        *(f"| `{handler}` | {of[handler] * 1000:.0f} |" for handler in _HANDLERS),
+    ]
+
+
+def _decisions(readings: Mapping[str, Any]) -> list[str]:
+    rows = _heads("images, references, inventory (CPU s), decisions (CPU s), with reasons in words (CPU s), peak MB")
+    rows += [
+        f"| {of['images']:,} | {of['references']:,} | {of['inventory_seconds']:.2f} | {of['decision_seconds']:.2f} "
+        f"| {of['worded_seconds']:.2f} | {of['peak_mb']:.0f} |"
+        for of in readings["decisions"]
+    ]
+    return [
+        "In memory, without any call; nine images of ten go through all rules. Words are for logs and reports only.",
+        "",
+        *rows,
+    ]
+
+
+def _comparison(readings: Mapping[str, Any]) -> list[str]:
+    found = readings["comparison"]
+    rows = ["| | calls | seconds | wrongly removed | wrongly kept |", "|---|---:|---:|---:|---:|"]
+    for name in ("this module", "awslabs/ecr-cleanup-lambda"):
+        calls, seconds, lost, kept = found[name]
+        rows.append(f"| {name} | {calls:,} | {seconds:.1f} | {lost:,} | {kept:,} |")
+    figures = {"images": _COMPARED.images, "used": _COMPARED.used, "removable": _COMPARED.removable}
+    return [_COMPARISON.format(**figures, blob=found["blob"]), "", *rows]
+
+
+def _sweeps(readings: Mapping[str, Any]) -> list[str]:
     columns = "images, task definitions, removable, reads, lower bound, ratio, further calls per removable image"
     rows = _heads(f"{columns}, seconds, peak MB")
-    checks = _heads("images, task definitions, removed, calls per removed image, seconds, peak MB")
-    calls: dict[str, list[str]] = {}
-    for number, size in enumerate(sizes):
-        with local_place(size) as place:
-            swept, checked = sweep_and_check(place, size)
+    measured = {name: size for name, size in _SIZES.items() if name in readings}
+    for name, size in measured.items():
+        cost = Cost(**readings[name]["sweep"])
+        bound = cost.lower_bound(size)
         rows.append(
-            f"| {size.images:,} | {size.definitions:,} | {size.removable:,} | {swept.reads:,} | {swept.lower_bound:,} "
-            f"| {swept.reads / swept.lower_bound:.2f} | {swept.further:.1f} | {swept.seconds:.1f} "
-            f"| {swept.peak_mb:.0f} |"
+            f"| {size.images:,} | {size.definitions:,} | {size.removable:,} | {cost.reads:,} | {bound:,} "
+            f"| {cost.reads / bound:.2f} | {cost.further(size):.1f} | {cost.seconds:.1f} | {cost.peak_mb:.0f} |"
         )
-        checks.append(
-            f"| {size.images:,} | {size.definitions:,} | {size.removable:,} | {checked.further:.1f} "
-            f"| {checked.seconds:.1f} | {checked.peak_mb:.0f} |"
-        )
-        for operation, count in swept.calls.items():
-            calls.setdefault(operation, ["0"] * len(sizes))[number] = f"{count:,}"
-        print(rows[-1], flush=True)
-    heads = " | ".join(f"{size.images:,} / {size.definitions:,}" for size in sizes)
-    operations = [f"| operation | {heads} |", "|---|" + "---:|" * len(sizes)]
-    operations += [f"| `{name}` | {' | '.join(counts)} |" for name, counts in sorted(calls.items())]
+    calls = {name: readings[name]["sweep"]["calls"] for name in measured}
+    operations = sorted({operation for counts in calls.values() for operation in counts})
+    heads = " | ".join(f"{size.images:,} / {size.definitions:,}" for size in measured.values())
     return [
-        "## The sweep",
-        "",
         _SWEEP,
         "",
         *rows,
         "",
         "Calls of the sweep by operation, for so many images / task definitions:",
         "",
-        *operations,
-        "",
-        "## The checks",
-        "",
-        "The checks that each sweep made, a day later, in batches of 100: all removable images went, no other did.",
-        "",
-        *checks,
-        "",
+        f"| operation | {heads} |",
+        "|---|" + "---:|" * len(measured),
+        *(
+            f"| `{operation}` | {' | '.join(f'{counts.get(operation, 0):,}' for counts in calls.values())} |"
+            for operation in operations
+        ),
     ]
 
 
-def _decisions() -> list[str]:
-    rows = _heads("images, references, inventory (CPU s), decisions (CPU s), with reasons in words (CPU s), peak MB")
-    for images, references in _DECISIONS:
-        cost = json.loads(_output("bench.decision", str(images), str(references)))
-        rows.append(
-            f"| {images:,} | {references:,} | {cost['inventory_seconds']:.2f} | {cost['decision_seconds']:.2f} "
-            f"| {cost['worded_seconds']:.2f} | {cost['peak_mb']:.0f} |"
-        )
-        print(rows[-1], flush=True)
-    return ["## The decision alone", "", "In memory, without any call; nine images of ten go through all rules.", "",
-            *rows, ""]  # fmt: skip
+def _checks(readings: Mapping[str, Any]) -> list[str]:
+    rows = _heads("images, task definitions, removed, calls per removed image, seconds, peak MB")
+    for name, size in _SIZES.items():
+        if name in readings:
+            cost = Cost(**readings[name]["checks"])
+            rows.append(
+                f"| {size.images:,} | {size.definitions:,} | {size.removable:,} | {cost.further(size):.1f} "
+                f"| {cost.seconds:.1f} | {cost.peak_mb:.0f} |"
+            )
+    return ["The checks that each sweep made, a day later, in batches of 100: all removable images went, no other did.",
+            "", *rows]  # fmt: skip
 
 
-def _imports() -> list[str]:
-    rows = ["| handler | milliseconds of CPU |", "|---|---:|"]
-    for handler in _HANDLERS:
-        least = min(float(_output("bench.imports", handler)) for _ in range(_READINGS))
-        rows.append(f"| `{handler}` | {least * 1000:.0f} |")
-        print(rows[-1], flush=True)
-    with tempfile.TemporaryDirectory() as directory:
-        package = Path(directory) / "package.zip"
-        subprocess.run([sys.executable, _ROOT / "lambda_src/build.py", package], stdout=subprocess.DEVNULL, check=True)
-        size = package.stat().st_size / 1000
-    return [
-        "## The start of a function",
-        "",
-        f"Import of a handler beyond boto3 and Powertools, the least of {_READINGS} readings.",
-        "",
-        f"The code of the functions is {size:.0f} KB as a zip.",
-        "",
-        *rows,
-        "",
-    ]
+_SECTIONS: tuple[tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], list[str]]], ...] = (
+    ("The start of a function", ("imports",), _imports),
+    ("The decision alone", ("decisions",), _decisions),
+    ("Beside awslabs/ecr-cleanup-lambda", ("comparison",), _comparison),
+    ("The sweep", tuple(_SIZES), _sweeps),
+    ("The checks", tuple(_SIZES), _checks),
+)
 
 
-def _comparison(checkout: Path | None) -> list[str]:
-    title = ["## Beside awslabs/ecr-cleanup-lambda", ""]
-    if checkout is None:
-        print("awslabs/ecr-cleanup-lambda: skipped, since no path of a checkout was given (make bench AWSLABS=PATH)")
-        return [*title, "Not measured: `make bench AWSLABS=PATH`, with the path of a checkout, does it.", ""]
-    with local_place(_COMPARED) as place:
-        swept, checked = sweep_and_check(place, _COMPARED)
-        calls = sum(swept.calls.values()) + sum(checked.calls.values())
-        ours = (calls, swept.seconds + checked.seconds, *_wrong(place))
-    with local_place(_COMPARED) as place:
-        environment = {**place.environment, "REGION": REGION, "DRYRUN": "false", "IMAGES_TO_KEEP": "100"}
-        told = run_function("other", str(checkout / "main.py"), environment)
-        theirs = (sum(told["calls"].values()), told["seconds"], *_wrong(place))
-    rows = ["| | calls | seconds | wrongly removed | wrongly kept |", "|---|---:|---:|---:|---:|"]
-    for name, (count, seconds, lost, kept) in (("this module", ours), ("awslabs/ecr-cleanup-lambda", theirs)):
-        rows.append(f"| {name} | {count:,} | {seconds:.1f} | {lost:,} | {kept:,} |")
-        print(rows[-1])
-    return [
-        *title,
-        _COMPARISON.format(images=_COMPARED.images, used=_COMPARED.used, removable=_COMPARED.removable),
-        "",
-        *rows,
-        "",
-    ]
+def document(readings: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page, of what each part that was measured read (`reading`), and when and on which machine (`measured`)."""
+    lines = ["# Benchmarks", "", "What `make bench` measured. Written by it; do not edit.", ""]
+    for title, parts, section in _SECTIONS:
+        there = {part: readings[part] for part in parts if part in readings}
+        lines += [f"## {title}", ""]
+        if there:
+            lines += [*section({part: found["reading"] for part, found in there.items()}), ""]
+            lines += [f"Measured {'; '.join(dict.fromkeys(found['measured'] for found in there.values()))}.", ""]
+        if missing := [part for part in parts if part not in there]:
+            how = " AWSLABS=PATH, the path of a checkout," if missing == ["comparison"] else ""
+            lines += [f"Not measured: {', '.join(missing)}. `make bench`{how} does it.", ""]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _heads(columns: str) -> list[str]:
@@ -209,8 +260,8 @@ def _wrong(place: Place) -> tuple[int, int]:
     return len(place.used - left), len(place.removable & left)
 
 
-def _output(*command: str) -> str:
-    environment = {**os.environ, "POWERTOOLS_SERVICE_NAME": "ecr-cleanup"}
+def _output(*command: str, **more: str) -> str:
+    environment = {**os.environ, "POWERTOOLS_SERVICE_NAME": "ecr-cleanup", **more}
     return subprocess.run(
         [sys.executable, "-m", *command], env=environment, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
@@ -219,33 +270,43 @@ def _output(*command: str) -> str:
 def _machine() -> str:
     model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())  # fmt: skip
-    load = os.getloadavg()[0]
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {model}, Python {platform.python_version()}, "
-        f"{platform.system()}; the load of the machine was {load:.1f} when it began."
+        f"on {datetime.now(UTC):%Y-%m-%d} with {os.cpu_count()} cores of {model}, Python {platform.python_version()}, "
+        f"{platform.system()}, the load of the machine being {os.getloadavg()[0]:.1f}"
     )
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure everything, print it as it comes, and write the document."""
+    """Measure what is asked for, print it as it comes, and write the document."""
+    others: dict[str, Callable[[], Any]] = {"imports": _measure_imports, "decisions": _measure_decisions}
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("checkout", nargs="?", type=Path, help="a checkout of awslabs/ecr-cleanup-lambda")
-    parser.add_argument("--largest", type=int, default=100_000, help="leave out registries with more images than this")
+    known = [*others, "comparison", *_SIZES]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)}; default: all of them")
+    parser.add_argument("--awslabs", type=Path, metavar="PATH", help="a checkout of awslabs/ecr-cleanup-lambda")
+    parser.add_argument("--readings", type=Path, default=_READINGS_FILE, help="where readings are kept")
     parser.add_argument("--document", type=Path, default=_DOCUMENT, help="where to write the figures")
     asked = parser.parse_args(arguments)
-    if asked.checkout and not (asked.checkout / "main.py").is_file():
-        parser.error(f"{asked.checkout} has no main.py: give the path of a checkout of awslabs/ecr-cleanup-lambda")
-    sizes = tuple(size for size in _SIZES if size.images <= asked.largest)
-    if not sizes:
-        parser.error(f"--largest is {asked.largest}, but the smallest registry has {_SIZES[0].images} images")
-    machine, started = _machine(), time.perf_counter()
-    print(machine)
-    parts = [_imports(), _decisions(), _comparison(asked.checkout), _sweeps(sizes)]
-    head = ["# Benchmarks", "", "What `make bench` measured. Written by it; do not edit.", "", machine, ""]
-    if len(sizes) < len(_SIZES):
-        head += [f"Registries of more than {asked.largest:,} images were left out (`--largest`).", ""]
-    asked.document.write_text("\n".join([*head, *(line for part in parts for line in part)]).rstrip() + "\n")
-    print(f"{asked.document}: written after {(time.perf_counter() - started) / 60:.0f} min")
+    if unknown := set(asked.parts) - set(known):
+        parser.error(f"{min(unknown)} is no part: those are {', '.join(known)}")
+    if asked.awslabs and not (asked.awslabs / "main.py").is_file():
+        parser.error(f"{asked.awslabs} has no main.py: give the path of a checkout of awslabs/ecr-cleanup-lambda")
+    readings = json.loads(asked.readings.read_text()) if asked.readings.exists() else {}
+    asked.readings.parent.mkdir(parents=True, exist_ok=True)
+    for part in asked.parts or known:
+        measured = _machine()
+        if part in others:
+            reading = others[part]()
+        elif part in _SIZES:
+            reading = _measure_size(_SIZES[part])
+        elif asked.awslabs:
+            reading = _measure_comparison(asked.awslabs)
+        else:
+            print("comparison: skipped, as no path of a checkout was given (make bench AWSLABS=PATH)")
+            continue
+        print(f"{part}: {json.dumps(reading)}", flush=True)
+        readings[part] = {"measured": measured, "reading": reading}
+        asked.readings.write_text(json.dumps(readings, indent=2))
+        asked.document.write_text(document(readings))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bench import __main__ as bench_main
 from bench.__main__ import Cost, main, sweep_and_check
 from bench.decision import measure
 from bench.function import FunctionError, run_function
@@ -24,11 +25,11 @@ def test_an_image_that_is_lost_or_left_ends_the_bench() -> None:
         lost = min(place.used)
         ecr.batch_delete_image(repositoryName="bench", imageIds=[{"imageDigest": lost}])
         with pytest.raises(SystemExit, match="1 images are gone that are used"):
-            sweep_and_check(place, SIZE)
+            sweep_and_check(place)
     with local_place(SIZE) as place:
         place.environment["ACTION"] = "report"
         with pytest.raises(SystemExit, match="10 images are left that nothing uses"):
-            sweep_and_check(place, SIZE)
+            sweep_and_check(place)
 
 
 def test_a_function_that_fails_is_no_reading() -> None:
@@ -42,18 +43,18 @@ def test_a_function_that_fails_is_no_reading() -> None:
 
 def test_sweep_reads_little_more_than_the_pages_there_are() -> None:
     with local_place(SIZE) as place:
-        swept, checked = sweep_and_check(place, SIZE)
+        swept, checked = sweep_and_check(place)
     # Two pages of task definitions, eight questions more, the sources, the repositories, a page of images.
     assert swept.questions == 9
-    assert swept.lower_bound == 13
-    assert swept.lower_bound <= swept.reads <= swept.lower_bound + 2
-    assert 1 <= swept.further <= 6
+    assert swept.lower_bound(SIZE) == 13
+    assert 13 <= swept.reads <= 15
+    assert 1 <= swept.further(SIZE) <= 6
     assert checked.calls["ecr.BatchDeleteImage"] == SIZE.removable
 
 
 def test_further_calls_are_all_that_read_neither_the_inventory_nor_a_listing() -> None:
-    cost = Cost(Size(1_000, 1_000), {"ecr.DescribeImages": 1, "dynamodb.Query": 30}, 9, 1.0, 1.0)
-    assert (cost.reads, cost.lower_bound, cost.further) == (1, 10 + 8 + 2 + 1, 3.0)
+    cost, size = Cost({"ecr.DescribeImages": 1, "dynamodb.Query": 30}, 9, 1.0, 1.0), Size(1_000, 1_000)
+    assert (cost.reads, cost.lower_bound(size), cost.further(size)) == (1, 10 + 8 + 2 + 1, 3.0)
 
 
 def test_another_tool_is_judged_by_what_is_left(tmp_path: Path) -> None:
@@ -81,14 +82,31 @@ def test_the_decision_is_checked_while_it_is_timed(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["nowhere"], "nowhere has no main.py: give the path of a checkout of awslabs/ecr-cleanup-lambda"),
-        (["--largest", "999"], "--largest is 999, but the smallest registry has 1000 images"),
+        (["--awslabs", "nowhere"], "nowhere has no main.py: give the path of a checkout of awslabs/ecr-cleanup-lambda"),
+        (["5/5"], "5/5 is no part: those are imports, decisions, comparison, 1000/1000, 1000/10000"),
     ],
 )
 def test_bad_arguments_are_refused(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
     assert error in capsys.readouterr().err
+
+
+def test_parts_that_are_measured_one_by_one_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"inventory_seconds": 1.0, "decision_seconds": 2.0, "worded_seconds": 3.0, "peak_mb": 4.0}
+    cost = {"calls": {"ecr.DescribeImages": 100}, "questions": 1, "seconds": 5.0, "peak_mb": 6.0}
+    monkeypatch.setattr(bench_main, "_measure_decisions", lambda: [{"images": 10, "references": 2} | seconds])
+    monkeypatch.setattr(bench_main, "_measure_size", lambda _: {"sweep": cost, "checks": cost})
+    page = tmp_path / "page.md"
+    files = ["--readings", str(tmp_path / "new" / "readings.json"), "--document", str(page)]
+    main(["decisions", *files])
+    assert "| 10 | 2 | 1.00 | 2.00 | 3.00 | 4 |" in page.read_text()
+    main(["comparison", "100000/1000", *files])
+    text = page.read_text()
+    assert "| 10 | 2 | 1.00 | 2.00 | 3.00 | 4 |" in text
+    assert "| 100,000 | 1,000 | 1,000 | 100 | 112 | 0.89 | 0.0 | 5.0 | 6 |" in text
+    assert "Not measured: comparison. `make bench` AWSLABS=PATH, the path of a checkout, does it." in text
+    assert "Not measured: 1000/1000, 1000/10000, 10000/1000, 10000/10000, 100000/10000." in text
 
 
 # How long things take
