@@ -20,8 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP) ## Make the virtual environment
 
-demo: $(STAMP) ## Show the main job on local AWS, without an AWS account
-	@PYTHONPATH=tests $(RUN) -m demo
+demo: $(STAMP) ## Show the main job on local AWS, without an AWS account (PICTURE=docs/images/plan.svg draws its plan)
+	@PYTHONPATH=tests $(RUN) -m demo $(if $(PICTURE),--picture $(PICTURE))
 
 lint: $(STAMP) ## ruff, mypy --strict and terraform fmt
 	@$(RUN) -m ruff check .

@@ -6,7 +6,10 @@ moves the clock by a day, and shows what became of every image and why.
 
 from __future__ import annotations
 
+import argparse
+import io
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -40,6 +43,8 @@ from terraform_tools import Terraform, copy_of_tree, terraform_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ecr_cleanup.cli.plan import Plan
+
 SHARED, PRODUCTION, DEVELOPMENT = "111111111111", "222222222222", "333333333333"
 ACCOUNTS = {SHARED: "shared", PRODUCTION: "production", DEVELOPMENT: "development"}
 REGION = "eu-central-1"
@@ -72,6 +77,9 @@ REPORTS = Story(
 )
 SHOP = Story("shop", "sha-4f2a", "was latest when production deployed latest, which has moved on since", survives=True)
 STORIES = (API, WEB, ARCHIVE, WORKER, BILLING, GATEWAY, REPORTS, SHOP)
+_COLUMNS = 120
+# Of an image, in bytes.
+_SIZE = 1_400_000_000
 REPORT = Path(__file__).resolve().parents[1] / "build" / "demo-report.html"
 # Of a repository that has been there for long; nobody deploys it, so that no event will ever tell of it.
 LEFT_OVER = ("web", "0.9", timedelta(days=200))
@@ -82,8 +90,9 @@ LATER = timedelta(hours=3)
 class Demo:
     """One run of the demo."""
 
-    def __init__(self, console: Console, aws: LocalAws, directory: Path) -> None:
+    def __init__(self, console: Console, aws: LocalAws, directory: Path, picture: Path | None = None) -> None:
         self._console = console
+        self._picture = picture
         self._aws = aws
         self._directory = directory
         self._began = perf_counter()
@@ -175,10 +184,10 @@ class Demo:
                     push_signature(registry, story.repository, self._digests[story])
                 else:
                     tags = [story.tag, *(["latest"] if story is SHOP else [])]
-                    self._digests[story] = push_image(registry, story.repository, tags, content=story.image)
+                    self._digests[story] = push_image(registry, story.repository, tags, content=story.image, size=_SIZE)
             self._parts = self._images(GATEWAY.repository)
             repository, tag, age = LEFT_OVER
-            left_over = StoredBefore([tag], pushed_at=self._aws.clock.now() - age)
+            left_over = StoredBefore([tag], _SIZE, self._aws.clock.now() - age)
             (self._left_over,) = put_many(SHARED, REGION, repository, [left_over])
             self._aws.advance(timedelta(minutes=1))
             old = {
@@ -207,8 +216,8 @@ class Demo:
             replaced = (API, WORKER, ARCHIVE, GATEWAY, REPORTS)
             later = ((DEVELOPMENT, REPORTS), (DEVELOPMENT, SHOP))
             for story in replaced:
-                push_image(registry, story.repository, ["1.1"], content=f"{story.repository}:1.1")
-            push_image(registry, SHOP.repository, ["latest"], content="shop, the next one")
+                push_image(registry, story.repository, ["1.1"], content=f"{story.repository}:1.1", size=_SIZE)
+            push_image(registry, SHOP.repository, ["latest"], content="shop, the next one", size=_SIZE)
             self._aws.advance(timedelta(minutes=1))
             for account, story in old:
                 if story in replaced:
@@ -279,6 +288,8 @@ class Demo:
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_text(render(found.report), encoding="utf-8")
         show(found, Printer(), everything=False)
+        if self._picture:
+            _draw(found, self._picture)
         self._console.print(f"The same as a page: {REPORT}", highlight=False)
         repository, tag, age = LEFT_OVER
         check = Check(ImageId(Repository(SHARED, REGION, repository), self._left_over), "")
@@ -321,6 +332,24 @@ class Demo:
         return reason.replace(f"{HOST}/", "")
 
 
+class _Screen(io.StringIO):
+    """What a picture is drawn of."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def _draw(plan: Plan, picture: Path) -> None:
+    """What `ecr-cleanup plan` shows on a terminal, as a picture that needs no fonts from elsewhere."""
+    screen = Console(
+        record=True, file=_Screen(), force_terminal=True, color_system="truecolor", width=_COLUMNS, highlight=False
+    )
+    screen.print("$ ecr-cleanup plan\n", style="bold")
+    show(plan, Printer(screen), everything=False)
+    drawn = screen.export_svg(title="ecr-cleanup")
+    picture.write_text(re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
+
+
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Environment variables for a while."""
@@ -333,14 +362,17 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the demo; 130 if it was interrupted."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what ecr-cleanup plan shows, as an SVG")
+    picture = parser.parse_args(arguments).picture
     console = Console()
     # Whoever stops it, by Ctrl-C or otherwise, gets the same clean end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="ecr-cleanup-demo-") as directory, LocalAws(region=REGION) as aws:
-            return Demo(console, aws, Path(directory)).run()
+            return Demo(console, aws, Path(directory), picture).run()
     except KeyboardInterrupt:
         console.print("\nInterrupted. Everything was temporary and is gone now.")
         return 130

@@ -34,21 +34,20 @@ def dollars(amount: float) -> str:
 
 
 class _Console(Console):
-    """Knows a terminal for itself: FORCE_COLOR asks for colours in a pipe, and for nothing else of one."""
-
-    @property
-    def somebody_looks(self) -> bool:
-        return self.file.isatty()
-
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
-class Printer:
-    """Writes to standard output; what is not the result goes to standard error."""
+def _is_terminal(console: Console) -> bool:
+    """For Rich, it is one with FORCE_COLOR, too, which asks for colours in a pipe, and for nothing else."""
+    return console.file.isatty()
 
-    def __init__(self) -> None:
-        self._console = _Console(highlight=False)
+
+class Printer:
+    """Writes to standard output, or another console; what is not the result goes to standard error."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or _Console(highlight=False)
         self._stderr = _Console(stderr=True, highlight=False)
 
     def line(self, text: str = "", *, style: str | None = None) -> None:
@@ -67,11 +66,11 @@ class Printer:
 
     def digest(self, digest: str) -> str:
         """All of a digest; on a terminal only as much as tells images apart: `sha256:` and twelve digits."""
-        return digest[:_SHORT_DIGEST] if self._console.somebody_looks else digest
+        return digest[:_SHORT_DIGEST] if _is_terminal(self._console) else digest
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
         """A table; the columns in `right` are numbers."""
-        if self._console.somebody_looks:
+        if _is_terminal(self._console):
             self._console.print(self._table_for_terminal(columns, rows, right))
             return
         widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -101,7 +100,7 @@ class Printer:
             TimeElapsedColumn(),
             console=self._stderr,
             transient=True,
-            disable=not self._stderr.somebody_looks,
+            disable=not _is_terminal(self._stderr),
         ) as bars:
             yield Steps(bars)
 
