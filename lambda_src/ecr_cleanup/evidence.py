@@ -16,7 +16,7 @@ from ecr_cleanup.image import ImageId, ImageStatus
 from ecr_cleanup.image_reference import parse_image_reference
 from ecr_cleanup.inventory import ANSWERED_LIVE, build_inventory
 from ecr_cleanup.manifest import REFERRER_TAG, is_image_configuration
-from ecr_cleanup.removal import Removal, find_belongings
+from ecr_cleanup.removal import Removal, find_belongings, referrers_in
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Finder:
         self._ledger_trouble: str | None = None
         self._task_definitions: dict[str, TaskDefinitionRecord] = {}
         self._listings: dict[Repository, dict[str, Image]] = {}
+        self._referring: dict[Repository, Mapping[str, Collection[str]]] = {}
         self._push_times: dict[Repository, list[datetime]] = {}
         self._pins: dict[Repository, tuple[Usage, ...]] = {}
         self._parents: dict[Repository, dict[str, set[str]]] = {}
@@ -265,6 +266,7 @@ class Finder:
             image_id.digest,
             manifest,
             listing=self._listing(repository),
+            referring=self._referring_in(repository),
             referrers=[each.digest for each in self._registry.referrers(image_id)],
             read_manifests=read,
         )
@@ -430,6 +432,11 @@ class Finder:
         if repository not in self._listings:
             self._listings[repository] = {image.id.digest: image for image in self._registry.listing(repository)}
         return self._listings[repository]
+
+    def _referring_in(self, repository: Repository) -> Mapping[str, Collection[str]]:
+        if repository not in self._referring:
+            self._referring[repository] = referrers_in(self._listing(repository).values())
+        return self._referring[repository]
 
     def _times(self, repository: Repository) -> list[datetime]:
         if repository not in self._push_times:

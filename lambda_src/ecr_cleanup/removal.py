@@ -59,6 +59,7 @@ def find_belongings(
     manifest: Manifest,
     *,
     listing: Mapping[str, Image],
+    referring: Mapping[str, Collection[str]],
     referrers: Iterable[str],
     read_manifests: Callable[[Collection[str]], Mapping[str, Manifest]],
 ) -> Belongings:
@@ -68,11 +69,11 @@ def find_belongings(
         root: the image's digest.
         manifest: its manifest.
         listing: the images of the repository by digest.
+        referring: the digests that refer to each, as `referrers_in` has them of the listing.
         referrers: the digests that refer to the root, as the registry knows them right now.
         read_manifests: reads the manifests of indexes within the index; those that are missing are left out.
     """
-    referring = _referrers(listing)
-    referring[root] |= set(referrers)
+    of_root = {*referring.get(root, ()), *referrers}
     belongings: Belongings = {}
     manifests = {root: manifest}
     seen = {root}
@@ -85,7 +86,8 @@ def find_belongings(
         for digest in level:
             children = manifests[digest].children if digest in manifests else ()
             # A part of several is named with each: it goes with the last of them.
-            parts = tuple(part for part in dict.fromkeys((*children, *sorted(referring[digest]))) if part != root)
+            refer = of_root if digest == root else referring.get(digest, ())
+            parts = tuple(part for part in dict.fromkeys((*children, *sorted(refer))) if part != root)
             if parts:
                 belongings[digest] = parts
             found += parts
@@ -94,10 +96,10 @@ def find_belongings(
     return belongings
 
 
-def _referrers(listing: Mapping[str, Image]) -> defaultdict[str, set[str]]:
+def referrers_in(listing: Iterable[Image]) -> Mapping[str, Collection[str]]:
     """What refers to each digest: by its manifest (OCI), or by its tag (cosign, and registries without referrers)."""
     referring: defaultdict[str, set[str]] = defaultdict(set)
-    for image in listing.values():
+    for image in listing:
         if image.subject:
             referring[image.subject].add(image.id.digest)
         for tag in image.tags:

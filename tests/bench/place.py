@@ -55,7 +55,12 @@ class Place:
 
     def left(self) -> set[str]:
         """The digests that are still in the repository."""
-        pages = self.aws.session(SHARED).client("ecr").get_paginator("list_images").paginate(repositoryName=REPOSITORY)
+        pages = (
+            self.aws.session(SHARED)
+            .client("ecr")
+            .get_paginator("list_images")
+            .paginate(repositoryName=REPOSITORY, PaginationConfig={"PageSize": 1000})
+        )
         return {image["imageDigest"] for page in pages for image in page["imageIds"]}
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ecr_cleanup.image import Image, ImageId, Repository
 from ecr_cleanup.manifest import Manifest, ManifestKind
-from ecr_cleanup.removal import Belongings, Removal, find_belongings, goes_along
+from ecr_cleanup.removal import Belongings, Removal, find_belongings, goes_along, referrers_in
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def belongings(
         digest(root),
         manifest,
         listing={each.id.digest: each for each in listing},
+        referring=referrers_in(listing),
         referrers=map(digest, referrers),
         read_manifests=read,
     )
@@ -132,6 +133,7 @@ def test_a_part_that_many_share_is_named_with_each_and_followed_once() -> None:
         digest("i"),
         index("j", "k", "j", "amd"),
         listing={each.id.digest: each for each in (*inner, image("amd"))},
+        referring={},
         referrers=(),
         read_manifests=read_manifests,
     )
@@ -149,6 +151,7 @@ def test_nothing_is_read_where_no_part_is_an_index() -> None:
             digest("i"),
             index("amd", "missing"),
             listing={each.id.digest: each for each in (root, image("amd"))},
+            referring={},
             referrers=(),
             read_manifests=read_manifests,
         )
