@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -480,7 +481,7 @@ def test_a_role_that_cannot_be_excluded_is_an_error(ecr: Pushed, code: str) -> N
 def old_sdk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The SDK as it was before it knew archives and referrers: botocore reads its model of ECR from another place."""
     loader = botocore.session.Session().get_component("data_loader")
-    model = loader.load_service_model("ecr", "service-2")
+    model = deepcopy(loader.load_service_model("ecr", "service-2"))
     for operation in ("ListImageReferrers", "UpdateImageStorageClass", "RegisterPullTimeUpdateExclusion"):
         del model["operations"][operation]
     del model["shapes"]["DescribeImagesFilter"]["members"]["imageStatus"]
