@@ -66,9 +66,10 @@ STEPS  ?= 100000
 INPUTS ?= 1000000
 SEED   ?= 1
 LIVE   ?= both
+LENGTH ?=
 
-soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine (LIVE usage on, off or both) and INPUTS of the fuzz, from SEED on
-	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED) --live $(LIVE)
+soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine (LIVE usage on, off or both; stories of one LENGTH, or of many) and INPUTS of the fuzz, from SEED on
+	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED) --live $(LIVE) $(LENGTH:%=--length %)
 
 AWSLABS ?=
 PARTS   ?=

@@ -12,9 +12,13 @@ import platform
 import sys
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Powertools reads it when it is imported.
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "ecr-cleanup")
@@ -89,18 +93,21 @@ def shortcomings(totals: Counter[str], live: str = "both") -> list[str]:
     return missing
 
 
-def soak(steps: int, first_seed: int, *, live: str = "both", shrink: bool = True) -> Counter[str]:
-    """Rounds until so many steps are done."""
+def soak(
+    steps: int, first_seed: int, *, live: str = "both", lengths: Sequence[int] = LENGTHS, shrink: bool = True
+) -> Counter[str]:
+    """Rounds until so many steps are done, each of stories of one of these lengths."""
     totals: Counter[str] = Counter()
     number = first_seed
     while totals["steps"] < steps:
         began = time.perf_counter()
         try:
-            done = run(number, LENGTHS[number % len(LENGTHS)], live=live, shrink=shrink)
+            done = run(number, lengths[number % len(lengths)], live=live, shrink=shrink)
         except BaseException:
             steps = totals["steps"] + Safety.totals["steps"]
             print(
-                f"seed {number} FAILED after {steps} steps; again: make soak STEPS=1 SEED={number} LIVE={live}",
+                f"seed {number} FAILED after {steps} steps; again: make soak STEPS=1 SEED={number} LIVE={live} "
+                f"LENGTH={lengths[number % len(lengths)]}",
                 flush=True,
             )
             raise
@@ -122,10 +129,12 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--live", choices=("on", "off", "both"), default="both", help="whether live usage is on")
+    parser.add_argument("--length", type=int, help="how many steps a story has, instead of one of many lengths")
     parser.add_argument("--quick", action="store_true", help="do not look for the shortest way to what failed")
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; seed {arguments.seed}")
-    totals = soak(arguments.steps, arguments.seed, live=arguments.live, shrink=not arguments.quick)
+    lengths = (arguments.length,) if arguments.length else LENGTHS
+    totals = soak(arguments.steps, arguments.seed, live=arguments.live, lengths=lengths, shrink=not arguments.quick)
     for name, count in sorted(totals.items()):
         print(f"{count:10} {name}")
     missing = shortcomings(totals, arguments.live) if arguments.steps >= EXAMPLES * LENGTHS[-1] else []
