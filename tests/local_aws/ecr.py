@@ -192,6 +192,7 @@ def patches(
         "register_pull_time_update_exclusion": _if_available(behaviour, _register_exclusion),
         "deregister_pull_time_update_exclusion": _if_available(behaviour, _deregister_exclusion),
         "list_pull_time_update_exclusions": _if_available(behaviour, _list_exclusions),
+        "describe_pull_through_cache_rules": _describe_pull_through_cache_rules,
     }
     for name in ("list_tags_for_resource", "tag_resource", "untag_resource"):
         handlers[name] = _in_its_own_region(getattr(ECRResponse, name))
@@ -492,6 +493,11 @@ def _missing(image_id: ImageId, images: Mapping[str, StoredImage]) -> dict[str, 
 
 def _failure(image_id: ImageId, code: str, reason: str) -> dict[str, Any]:
     return {"imageId": dict(image_id), "failureCode": code, "failureReason": reason}
+
+
+def _describe_pull_through_cache_rules(_: ECRResponse) -> ActionResult:
+    """There are none, as nobody can make any here."""
+    return _answer(pullThroughCacheRules=[])
 
 
 def _list_image_referrers(request: ECRResponse) -> ActionResult:

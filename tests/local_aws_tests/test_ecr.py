@@ -726,3 +726,7 @@ def test_other_pull_record_interval(ecr: ECRClient, clock: time_machine.Travelle
         ecr.batch_get_image(repositoryName="web", imageIds=by_tag("v1"))
     assert detail(ecr, digest)["lastRecordedPullTime"] == START + timedelta(minutes=2)
     patches.undo()
+
+
+def test_there_are_no_pull_through_cache_rules(ecr: ECRClient) -> None:
+    assert ecr.describe_pull_through_cache_rules()["pullThroughCacheRules"] == []

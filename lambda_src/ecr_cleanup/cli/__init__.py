@@ -6,11 +6,16 @@ It judges by the very same rules as the functions, with the caller's own credent
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command line."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as with >&-
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the program runs
     try:
         from ecr_cleanup.cli.app import app
     except KeyboardInterrupt:

@@ -326,7 +326,11 @@ def _listed(some: Sequence[str], unknown: str | None) -> str:
 
 def _show_rules_and_usages(document: Mapping[str, Any], printer: Printer) -> None:
     printer.line()
-    rows = [[rule["rule"], rule["answer"], rule["means"], rule["text"] or "-"] for rule in document["rules"]]
+    said_above = {document["reason"]: "as said above"}
+    rows = [
+        [rule["rule"], rule["answer"], rule["means"], said_above.get(rule["text"], rule["text"]) or "-"]
+        for rule in document["rules"]
+    ]
     printer.table(["Rule", "Answer", "It speaks where", "Here"], rows)
     printer.line()
     if usages := document["usages"]:
