@@ -208,6 +208,11 @@ def drop_image(account: str, region: str, repository: str, digest: str) -> None:
         _shelf(ecr_backends[account][region].repositories[repository]).take(digest)
 
 
+def stored_images(account: str, region: str, repository: str) -> Mapping[str, StoredImage]:
+    """The images of a repository by digest, whoever may see them."""
+    return _shelf(ecr_backends[account][region].repositories[repository])
+
+
 def store_images(
     account: str, region: str, repository: str, media_type: str, manifests: Iterable[str]
 ) -> list[StoredImage]:

@@ -323,8 +323,7 @@ class World:
 
     def stored(self, repository: str) -> dict[str, strict_ecr.StoredImage]:
         """The images of a repository by digest, as they are."""
-        images: Any = ecr_backends[SHARED][REGION].repositories[repository].images
-        return {image.digest: image for image in images}
+        return dict(strict_ecr.stored_images(SHARED, REGION, repository))
 
     def tick(self) -> int:
         """The number of this moment, after all before it."""
