@@ -20,6 +20,7 @@ from uuid import uuid4
 from xml.sax.saxutils import escape
 
 import botocore.session
+from botocore.loaders import Loader
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
@@ -178,6 +179,8 @@ class _Routes:
 @lru_cache
 def _routes(service: str) -> _Routes | None:
     session = botocore.session.get_session()
+    # Models of its own: a client of S3 takes the bucket out of the paths in its model.
+    session.register_component("data_loader", Loader())
     if service not in session.get_available_services():
         return None
     model = session.get_service_model(service)
