@@ -145,7 +145,7 @@ class TrustProblem(NamedTuple):
         return f"{f'{self.place}: ' if self.place else ''}{self.reason} ({self.repair})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inventory:
     """All usages known at one moment, and why they may not be all.
 

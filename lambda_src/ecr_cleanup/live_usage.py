@@ -73,7 +73,7 @@ class Pace:
         time.sleep(max(0.0, turn - now))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LiveUsage:
     """Knows how to get into each place, and reads them all."""
 

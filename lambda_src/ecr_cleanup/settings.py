@@ -56,7 +56,7 @@ class Place(NamedTuple):
         return f"{self.account}/{self.region}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Settings:
     """What every function needs to know."""
 
@@ -135,7 +135,7 @@ class ReaderRole(NamedTuple):
         return f"arn:{partition}:iam::{place.account}:role/{self.name}-{place.region}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CheckSettings(Settings):
     """What `run_checks` needs to know on top.
 
@@ -209,7 +209,7 @@ class CheckSettings(Settings):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SweepSettings(CheckSettings):
     """What `sweep` needs to know on top. `report_bucket` is None where nobody wants reports."""
 

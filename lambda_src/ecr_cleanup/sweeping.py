@@ -92,7 +92,7 @@ class Newest:
         return tuple(at for at, _, _ in self._heap)
 
 
-@dataclass
+@dataclass(eq=False)
 class SweepRun:
     """One run of the sweep: from where the one before came to, as far as the time goes.
 

@@ -65,7 +65,7 @@ class _Shown(NamedTuple):
     problems: list[TrustProblem]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class InventoryTaker:
     """Knows the sources and who is expected in them."""
 

@@ -18,7 +18,6 @@ so, and is counted once. All reads are strongly consistent. Times are ISO 8601 i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -128,14 +127,14 @@ class Ledger:
         """A task definition is known from now on, and counts as used at once, unless it is deregistered already."""
         facts = _facts(references, image_ids)
         update = _update_of_task_definition(arn, "registered_at = :at", at, facts)
-        fresh = replace(
-            update, condition="attribute_not_exists(registered_at) AND attribute_not_exists(deregistered_at)"
+        fresh = update._replace(
+            condition="attribute_not_exists(registered_at) AND attribute_not_exists(deregistered_at)"
         )
         if not self._table.update_and_put(fresh, _AWAITING, arn, _awaiting(place, at, now, facts)):
             # Known before, or the event came after that of the deregistration, which it then completes. Or the images
             # could not be found at the first attempt.
             late = "attribute_not_exists(registered_at) AND attribute_exists(deregistered_at)"
-            self._table.update(replace(update, condition=f"({late}) OR attribute_not_exists(images)"))
+            self._table.update(update._replace(condition=f"({late}) OR attribute_not_exists(images)"))
 
     def record_nameless_registration(
         self,
@@ -168,7 +167,7 @@ class Ledger:
         """
         moments = "deregistered_at = :at, complete_at = :at" if complete else "deregistered_at = :at"
         update = _update_of_task_definition(arn, moments, at, _facts(references, image_ids))
-        fresh = replace(update, condition="attribute_not_exists(deregistered_at)")
+        fresh = update._replace(condition="attribute_not_exists(deregistered_at)")
         if self._table.update_and_delete(fresh, _AWAITING, arn):
             # Not in the transaction, where the many of one place would be in each other's way. If it is not reached,
             # one too few is counted, which at worst looks as if task definitions had disappeared.
@@ -177,7 +176,7 @@ class Ledger:
         else:
             incomplete = "(attribute_not_exists(complete_at) OR complete_at < :at)"
             condition = f"deregistered_at < :at OR (deregistered_at = :at AND {incomplete})"
-            self._table.update(replace(update, condition=condition))
+            self._table.update(update._replace(condition=condition))
 
     def task_definition(self, arn: str) -> TaskDefinitionRecord:
         """What is known about one task definition; an empty record where nothing is."""
@@ -274,7 +273,7 @@ class Ledger:
         """The manifest of an image was read, which ECR takes for a pull: for one of ours if `read_at` says when."""
         if read_at is None:
             update = Update(_image(image_id), "SET manifest = :manifest", {"manifest": manifest.to_json()})
-            self._table.update(replace(update, condition="attribute_not_exists(manifest)"))
+            self._table.update(update._replace(condition="attribute_not_exists(manifest)"))
             return
         self._table.update(
             Update(

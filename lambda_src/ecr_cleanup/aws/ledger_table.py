@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ecr_cleanup.chunks import chunks
 
@@ -25,8 +25,7 @@ Item = Mapping[str, Any]
 Value = str | int | datetime | Collection[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """A change of one item, made where the condition holds.
 
     `values` are what the expressions call `:name`, `names` the attributes that they call `#name`, since DynamoDB
@@ -35,7 +34,7 @@ class Update:
 
     pk: str
     expression: str
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Value] = MappingProxyType({})
     condition: str | None = None
     sk: str = STATE
     names: Collection[str] = ()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from ecr_cleanup.aws import clients
-from ecr_cleanup.aws.report_bucket import ReportBucket
 from ecr_cleanup.aws.sweep_ledger import SweepLedger
 from ecr_cleanup.aws.tagging import opted_in_repositories
 from ecr_cleanup.errors import LedgerConflictError, SweepError
@@ -22,7 +21,6 @@ from ecr_cleanup.observability import count, logger, metrics, report_problems, r
 from ecr_cleanup.report import report_head
 from ecr_cleanup.settings import SweepSettings
 from ecr_cleanup.survey import Survey
-from ecr_cleanup.sweep_report import SweepReport
 from ecr_cleanup.sweeping import SweepRun
 
 if TYPE_CHECKING:
@@ -115,6 +113,10 @@ class _Sweep:
         )
         self._report = None
         if settings.report_bucket:
+            # Most installations have none, and start without it.
+            from ecr_cleanup.aws.report_bucket import ReportBucket
+            from ecr_cleanup.sweep_report import SweepReport
+
             bucket = ReportBucket(clients.s3_client(), settings.report_bucket, settings.report_prefix)
             self._report = SweepReport(bucket)
         failures: list[str] = []

@@ -36,7 +36,7 @@ class Memory(Protocol):
         """Remember the images of a name, of which there is at least one."""
 
 
-@dataclass
+@dataclass(eq=False)
 class PlaceSession:
     """One place, and how to ask it. A session is used by one thread at a time.
 
