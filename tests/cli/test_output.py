@@ -180,3 +180,27 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, missing
         ecr_cleanup.cli.main()
     if is_said:
         assert "pip install 'ecr-cleanup[cli]'" in str(raised.value)
+
+
+def test_stopped_before_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "ecr_cleanup.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "ecr_cleanup.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        ecr_cleanup.cli.main()
+    assert ended.value.code == 130
+
+
+def test_an_output_that_is_closed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "argv", ["ecr-cleanup", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        ecr_cleanup.cli.main()
+    assert ended.value.code == 0
+    sys.stdout.close()
+    sys.stderr.close()
