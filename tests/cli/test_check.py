@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 
 from cli.conftest import configure
 from ecr_cleanup.check import Check
+from ecr_cleanup.cli.app import is_interactive
 from ecr_cleanup.cli.calls import READS
 from fakes import REGION
 
@@ -108,3 +110,8 @@ def test_what_is_sent_is_a_check(bench: Bench, cli: CommandLine) -> None:
     cli.prints("check", "team/app:v1", "--now")
     (check,) = messages()
     assert json.loads(check.to_json())["version"] == 1
+
+
+def test_nobody_is_asked_whose_input_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not is_interactive()

@@ -370,7 +370,7 @@ def check_command(
 
 def is_interactive() -> bool:
     """Whether somebody is there to answer."""
-    return sys.stdin.isatty()
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _write(path: Path, text: str) -> None:
