@@ -95,7 +95,8 @@ def test_bad_arguments_are_refused(arguments: list[str], error: str, capsys: pyt
 def test_parts_that_are_measured_one_by_one_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"inventory_seconds": 1.0, "decision_seconds": 2.0, "worded_seconds": 3.0, "peak_mb": 4.0}
     cost = {"calls": {"ecr.DescribeImages": 100}, "questions": 1, "seconds": 5.0, "peak_mb": 6.0}
-    monkeypatch.setattr(bench_main, "_measure_decisions", lambda: [{"images": 10, "references": 2} | seconds])
+    decisions = [{"images": 1, "references": 2} | seconds, {"images": 10, "references": 2} | seconds]
+    monkeypatch.setattr(bench_main, "_measure_decisions", lambda: decisions)
     monkeypatch.setattr(bench_main, "_measure_size", lambda _: {"sweep": cost, "checks": cost})
     page = tmp_path / "page.md"
     files = ["--readings", str(tmp_path / "new" / "readings.json"), "--document", str(page)]
@@ -105,8 +106,27 @@ def test_parts_that_are_measured_one_by_one_come_together(tmp_path: Path, monkey
     text = page.read_text()
     assert "| 10 | 2 | 1.00 | 2.00 | 3.00 | 4 |" in text
     assert "| 100,000 | 1,000 | 1,000 | 100 | 112 | 0.89 | 0.0 | 5.0 | 6 |" in text
+    assert "in at most 11 times the time of 100,000. Reached." in text
+    assert "at most 6 further calls for each removable image. Reached." in text
     assert "Not measured: comparison. `make bench` AWSLABS=PATH, the path of a checkout, does it." in text
     assert "Not measured: 1000/1000, 1000/10000, 10000/1000, 10000/10000, 100000/10000." in text
+
+
+def test_goals_that_are_missed_are_named() -> None:
+    of = {"inventory_seconds": 1.0, "decision_seconds": 0.3, "worded_seconds": 1.0, "peak_mb": 1.0}
+    sweep = {"calls": {"ecr.DescribeImages": 24, "dynamodb.Query": 61}, "questions": 9, "seconds": 1.0, "peak_mb": 1.0}
+    readings = {
+        "imports": {"schedule_checks": 0.049, "run_checks": 0.05, "sweep": 0.06, "zip": 1},
+        "decisions": [
+            {"images": 1, "references": 1} | of,
+            {"images": 2, "references": 1} | of | {"decision_seconds": 4.0, "peak_mb": 1024.0},
+        ],
+        "1000/1000": {"sweep": sweep, "checks": sweep},
+    }
+    text = bench_main.document({part: {"measured": "now", "reading": reading} for part, reading in readings.items()})
+    assert "less than 50 ms. Not reached: `run_checks`, `sweep`." in text
+    assert "Not reached: seconds, memory, growth." in text
+    assert "for each removable image. Not reached: 1,000 / 1,000." in text
 
 
 # How long things take

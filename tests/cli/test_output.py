@@ -134,12 +134,21 @@ def test_nobody_reads_on(bench: Bench, cli: CommandLine, monkeypatch: pytest.Mon
     assert ended.value.code == 141
 
 
-def test_output_that_cannot_be_written(bench: Bench, cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError(13, "Permission denied", "/home/me/.aws/config"), "Permission denied: /home/me/.aws/config"),
+    ],
+)
+def test_what_the_system_refuses(
+    bench: Bench, cli: CommandLine, monkeypatch: pytest.MonkeyPatch, error: OSError, line: str
+) -> None:
     def write(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(Printer, "raw", write)
-    assert cli.fails(1, "plan") == ("ecr-cleanup: the output cannot be written: [Errno 28] No space left on device")
+    assert cli.fails(1, "plan") == f"ecr-cleanup: the system refused: {line}"
 
 
 def test_stopped_by_a_person(bench: Bench, cli: CommandLine) -> None:

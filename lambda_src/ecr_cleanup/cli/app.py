@@ -116,7 +116,9 @@ class _Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(NOT_READ)
         except OSError as error:
-            _end(f"the output cannot be written: {error}", FAILED)
+            # The output cannot be written, say, or the AWS configuration not be read.
+            where = f": {error.filename}" if error.filename else ""
+            _end(f"the system refused: {error.strerror or error}{where}", FAILED)
 
 
 def _end(message: str, exit_code: int) -> NoReturn:
