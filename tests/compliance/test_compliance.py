@@ -14,25 +14,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from plain_aws import plain_aws
-from terraform_tools import Terraform, copy_of_tree, terraform_environment
+from compliance.conftest import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    Json = dict[str, Any]
+    from compliance.conftest import Json
 
 HERE = Path(__file__).resolve().parent
 FEATURES = HERE / "features"
-CONFIGURATIONS = HERE / "configurations"
 
-# Which features are for which plans; an example is of the tree, the others are beside this file.
-EXAMPLES = ("single_account", "multi_account", "local")
-OTHERS = ("organization_with_key", "report")
+# Which features are for which plans.
 FEATURES_OF = {
     **dict.fromkeys(
         EXAMPLES, ("every_configuration", "accounts", "without_key", "delete", "readers", "readers_of_accounts")
@@ -42,6 +38,8 @@ FEATURES_OF = {
         "organization",
         "key",
         "topic",
+        "tags",
+        "boundary",
         "delete",
         "readers",
         "readers_of_organization",
@@ -162,6 +160,16 @@ def with_any_source(plan: Plan) -> None:
 
 
 CONTROLS = {
+    "Roles have the boundary": Control(
+        lambda plan: plan.set(READER, permissions_boundary=None),
+        f"{READER} (aws_iam_role) does not have permissions_boundary property",
+        plan="organization_with_key",
+    ),
+    "What can have tags has them": Control(
+        lambda plan: plan.set(LEDGER, tags=None),
+        f"tags property in {LEDGER} is considered to be Null",
+        plan="organization_with_key",
+    ),
     "Readers read and do nothing else": Control(
         lambda plan: plan.statement(READER_POLICY, "ReadEcs", lambda it: it["Action"].append("ecs:StopTask")),
         "It is set to ecs:StopTask",
@@ -454,32 +462,6 @@ CONTROLS = {
         plan="organization_with_key",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Json]:
-    """The plans of all configurations, made for accounts that have nothing yet."""
-    tree = copy_of_tree(tmp_path_factory.mktemp("compliance") / "tree")
-    directories = {name: tree / "examples" / name for name in EXAMPLES}
-    for name in OTHERS:
-        directories[name] = tree / "configurations" / name
-        directories[name].mkdir(parents=True)
-        (directories[name] / "main.tf").write_text((CONFIGURATIONS / name / "main.tf").read_text())
-    inputs = {
-        "TF_VAR_recorder": "true",
-        "TF_VAR_shared_account_id": "111111111111",
-        "TF_VAR_production_account_id": "222222222222",
-        "TF_VAR_development_account_id": "333333333333",
-    }
-    made = {}
-    with plain_aws() as aws:
-        environment = terraform_environment(tree, {**aws, **inputs})
-        for name, directory in directories.items():
-            terraform = Terraform(directory, environment)
-            terraform.init()
-            terraform.plan(out=directory / "out.tfplan")
-            made[name] = terraform.show_json(directory / "out.tfplan")
-    return made
 
 
 @dataclass(frozen=True)

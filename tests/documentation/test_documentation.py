@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = (TREE / "README.md").read_text()
+COMPLIANCE = (TREE / "docs/compliance.md").read_text()
 PACKAGE = TREE / "lambda_src/ecr_cleanup"
 DOCUMENTS = sorted(
     [*TREE.glob("*.md"), *TREE.glob("docs/*.md"), *TREE.glob("modules/*/*.md"), *TREE.glob("examples/*/*.md")]
@@ -83,3 +84,24 @@ def test_every_log_field_is_explained(module: str) -> None:
 
 def test_every_permission_is_explained() -> None:
     assert actions(section(README, "Permissions")) == actions_of_roles(TREE / "modules")
+
+
+def test_every_scenario_is_among_the_controls() -> None:
+    features = TREE / "tests/compliance/features"
+    scenarios = {
+        (line.partition("Scenario: ")[2], str(file.relative_to(features).with_suffix("")))
+        for file in features.glob("*/*.feature")
+        for line in file.read_text().splitlines()
+        if "Scenario: " in line
+    }
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in COMPLIANCE.partition("## Controls")[2].splitlines()
+        if line.startswith("| ") and not line.startswith(("| ---", "| Scenario"))
+    ]
+    assert sorted((title, feature.strip("`")) for title, feature, _ in rows) == sorted(scenarios)
+
+
+def test_every_folder_of_features_says_what_it_is_for() -> None:
+    folders = {path.name for path in (TREE / "tests/compliance/features").iterdir()}
+    assert first_column(COMPLIANCE.partition("## Controls")[0]) == folders

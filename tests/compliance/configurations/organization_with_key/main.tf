@@ -1,4 +1,4 @@
-# What no example shows: an organization instead of listed accounts, a key of one's own, archiving, and alarms.
+# What no example shows: an organization instead of listed accounts, a key of one's own, archiving, alarms, tags, and a boundary.
 
 module "ecr_cleanup" {
   source = "../.."
@@ -8,4 +8,7 @@ module "ecr_cleanup" {
   kms_key_arn     = "arn:aws:kms:eu-central-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
   alarm_topic_arn = "arn:aws:sns:eu-central-1:111111111111:on-call"
   action          = "archive"
+  tags            = { Team = "platform" }
+
+  permissions_boundary_arn = "arn:aws:iam::111111111111:policy/boundary"
 }
