@@ -20,7 +20,7 @@ from ecr_cleanup.removal import Removal, find_belongings, referrers_in
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from ecr_cleanup.aws.ecr import Registry
@@ -169,14 +169,32 @@ class Finder:
                 parents[child].add(index.digest)
         return parents, unknown
 
-    def look_up_users(self, images: Iterable[Image]) -> None:
-        """Look up the first users of many images in as few calls as possible."""
-        users = (usage for image in images for usage in self.inventory.users_of(image)[:_AT_A_TIME])
-        self._look_up(usage for usage in users if usage.kind == "task definition")
+    def look_up_users(self, images: Iterable[Image], *, each: bool = False) -> None:
+        """Look up the first users of many images in as few calls as possible: all of a lot, or only as many as it
+        takes to find an active one, which mostly is the very first."""
+        users = [self.inventory.users_of(image) for image in images]
+        self._look_up_task_definitions(usage for some in users for usage in some[:1])
+        lots = [some[: _AT_A_TIME + 1] for some in users if some and (each or not self._is_active(some[0]))]
+        self._look_up_task_definitions(usage for lot in lots for usage in lot)
 
     def users(self, image: Image) -> tuple[Usage, ...]:
-        """Who uses an image by the inventory, the accounts left aside."""
-        return self._users(image, asked=False)
+        """Who uses an image by the inventory, the accounts left aside.
+
+        The first of them is known to be active. Others that nobody looked up are taken for it: to ask the ledger about
+        all users of all images of a registry would take longer than all the rest of a sweep.
+        """
+        users = self.inventory.users_of(image)
+        for number, usage in self._with_lookups(users):
+            if self._is_active(usage):
+                return tuple(filter(self._seems_active, users[number : number + _AT_A_TIME]))
+        return ()
+
+    def _with_lookups(self, users: Sequence[Usage]) -> Iterator[tuple[int, Usage]]:
+        """Number the users; each is looked up when it comes, the first alone and others with those that follow."""
+        for number, usage in enumerate(users):
+            if number == 0 or number % _AT_A_TIME == 1:
+                self._look_up_task_definitions(users[number : number + (_AT_A_TIME if number else 1)])
+            yield number, usage
 
     def first_look(self, check: Check) -> Evidence:
         """What is known before any rule has asked."""
@@ -480,10 +498,13 @@ class Finder:
         search ends with the first lot in which any is active.
         """
         for some in chunks(users, _AT_A_TIME):
-            self._look_up(usage for usage in some if usage.kind == "task definition")
+            self._look_up_task_definitions(some)
             if active := tuple(usage for usage in some if self._is_active(usage)):
                 return active
         return ()
+
+    def _look_up_task_definitions(self, users: Iterable[Usage]) -> None:
+        self._look_up(usage for usage in users if usage.kind == "task definition")
 
     def _unproven(self, usages: Sequence[Usage]) -> tuple[Usage, ...]:
         """Those usages by tag of which it is not proven that their tag never meant another image."""
@@ -538,6 +559,9 @@ class Finder:
         if usage.kind != "task definition":
             return True
         return self._task_definitions[usage.arn].deregistered_at is None
+
+    def _seems_active(self, usage: Usage) -> bool:
+        return usage.arn not in self._task_definitions or self._is_active(usage)
 
 
 def _task_definition(usage: Usage) -> str:

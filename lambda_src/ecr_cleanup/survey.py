@@ -61,18 +61,26 @@ class Survey:
     """Judges the images of one repository after the other.
 
     `asks_accounts` says whether the workload accounts can be asked what runs. Where they should be and cannot, an image
-    that would be kept for that alone is one to remove, with a doubt.
+    that would be kept for that alone is one to remove, with a doubt. With `names_each_user`, all of the first hundred
+    users of an image are looked up and not only the first: of no other does the decision depend.
 
     Raises botocore's errors where something cannot be read.
     """
 
     def __init__(
-        self, settings: CheckSettings, finder: Finder, *, clock: Callable[[], datetime], asks_accounts: bool
+        self,
+        settings: CheckSettings,
+        finder: Finder,
+        *,
+        clock: Callable[[], datetime],
+        asks_accounts: bool,
+        names_each_user: bool = False,
     ) -> None:
         self._settings = settings
         self._finder = finder
         self._clock = clock
         self._asks_accounts = asks_accounts
+        self._names_each_user = names_each_user
 
     def judge(
         self, tags: Mapping[str, str], images: Sequence[Image], newer_images: Callable[[Image], int]
@@ -83,7 +91,7 @@ class Survey:
         """
         # Checks know for themselves how to remove, and which manifest to read.
         policy = Policy.of(self._settings, tags)._replace(action=Action.REPORT)
-        self._finder.look_up_users(images)
+        self._finder.look_up_users(images, each=self._names_each_user)
         # First without the ledger, which only has to be asked about those that nothing else keeps.
         judged = {image.id: self._judge(self._evidence(image, tags), policy, newer_images) for image in images}
         unused = [image for image in images if judged[image.id].decision.rule == "within_grace_period"]

@@ -31,8 +31,9 @@ from integration.bench import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from ecr_cleanup.aws.ledger import TaskDefinitionRecord
     from ecr_cleanup.image import ImageId, Repository
 
 HOUR = timedelta(hours=1)
@@ -56,8 +57,11 @@ class Rows:
         self.unsaved = []
         return True
 
+    def all(self) -> list[Judged]:
+        return [judged for number in sorted(self.parts) for judged in self.parts[number]]
+
     def images(self) -> list[ImageId]:
-        return [judged.image.id for number in sorted(self.parts) for judged in self.parts[number]]
+        return [judged.image.id for judged in self.all()]
 
 
 class Sweeper:
@@ -400,6 +404,34 @@ def test_an_image_whose_event_was_lost_gets_a_check_and_a_grace_period(sweeper: 
     sweeper.bench.used(image_id, hours_ago=30 * 24)
     sweeper.sweep()
     assert sweeper.due(image_id) == sweeper.bench.clock.now + DAY
+
+
+def test_asks_the_ledger_about_one_user_of_each_image_unless_that_one_is_gone(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = sweeper.bench
+    arns = [f"{ARN.rpartition(':')[0]}:{number}" for number in range(1001, 1301)]
+    images = [bench.push(tag, content=tag) for tag in ("first", "second", "third")]
+    for number, arn in enumerate(arns):
+        bench.aggregator.show(arn, f"{HOST}/team/app:{('first', 'second', 'third')[number % 3]}")
+    for tag, gone in (("second", arns[1:2]), ("third", arns[2::3])):
+        for arn in gone:
+            bench.ledger.record_deregistration(
+                arn, at=bench.clock.now - 30 * DAY, references=[f"{HOST}/team/app:{tag}"], image_ids=[]
+            )
+    asked: list[set[str]] = []
+    real = bench.ledger.task_definitions
+
+    def task_definitions(wanted: Iterable[str]) -> Mapping[str, TaskDefinitionRecord]:
+        asked.append(set(wanted))
+        return real(asked[-1])
+
+    monkeypatch.setattr(bench.ledger, "task_definitions", task_definitions)
+    sweeper.sweep()
+    users = {judged.image.id: {usage.arn for usage in judged.users} for judged in sweeper.rows.all()}
+    assert asked == [{*arns[:3]}, {*arns[4::3], *arns[5::3]}]
+    assert [users[image] for image in images] == [{*arns[::3]}, {*arns[4::3]}, set()]
+    assert [bool(sweeper.due(image)) for image in images] == [False, False, True]
 
 
 def test_an_image_that_was_just_used_gets_a_check_too(sweeper: Sweeper) -> None:

@@ -149,7 +149,7 @@ class Installation:
     @cached_property
     def survey(self) -> Survey:
         """Judges images."""
-        return Survey(self.settings, self.finder, clock=clock.now, asks_accounts=False)
+        return Survey(self.settings, self.finder, clock=clock.now, asks_accounts=False, names_each_user=True)
 
 
 def find_installation(session: AwsSession, where: Where) -> Installation:
