@@ -429,7 +429,8 @@ def test_asks_the_ledger_about_one_user_of_each_image_unless_that_one_is_gone(
     monkeypatch.setattr(bench.ledger, "task_definitions", task_definitions)
     sweeper.sweep()
     users = {judged.image.id: {usage.arn for usage in judged.users} for judged in sweeper.rows.all()}
-    assert asked == [{*arns[:3]}, {*arns[4::3], *arns[5::3]}]
+    # After these comes whoever may run what nobody uses under a tag that has moved.
+    assert asked[:2] == [{*arns[:3]}, {*arns[4::3], *arns[5::3]}]
     assert [users[image] for image in images] == [{*arns[::3]}, {*arns[4::3]}, set()]
     assert [bool(sweeper.due(image)) for image in images] == [False, False, True]
 
