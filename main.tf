@@ -17,7 +17,9 @@ module "shared_account" {
   lambda                   = var.lambda
   lambda_package           = var.lambda_package
   kms_key_arn              = var.kms_key_arn
-  alarm_topic_arn          = var.alarm_topic_arn
+  notifications            = var.notifications
+  alarms                   = var.alarms
+  dashboard                = var.dashboard
   permissions_boundary_arn = var.permissions_boundary_arn
   log_retention_days       = var.log_retention_days
   deletion_protection      = var.deletion_protection

@@ -98,6 +98,31 @@ output "sweeps_dead_letter_queue_url" {
   value       = module.shared_account.sweeps_dead_letter_queue_url
 }
 
+output "digest_function_name" {
+  description = "The function that tells people what was removed; null where it is off."
+  value       = module.shared_account.digest_function_name
+}
+
+output "digests_queue_url" {
+  description = "The queue in front of digest; null where it is off."
+  value       = module.shared_account.digests_queue_url
+}
+
+output "digests_dead_letter_queue_url" {
+  description = "Requests for a digest that failed again and again: someone must look; null where they are off."
+  value       = module.shared_account.digests_dead_letter_queue_url
+}
+
+output "topic_arn" {
+  description = "The SNS topic that is told of alarms and removals; null where there is none."
+  value       = module.shared_account.topic_arn
+}
+
+output "dashboard_name" {
+  description = "The dashboard of CloudWatch; null where there is none."
+  value       = module.shared_account.dashboard_name
+}
+
 output "forward_dead_letter_queue_url" {
   description = "Events of this account that could not be forwarded, if it is its own workload: someone must look."
   value       = one(module.workload_account[*].forward_dead_letter_queue_url)

@@ -224,13 +224,66 @@ variable "kms_key_arn" {
   default     = null
 }
 
-variable "alarm_topic_arn" {
-  type        = string
+variable "notifications" {
+  type = object({
+    topic_arn    = optional(string)
+    kms_key_arn  = optional(string)
+    create_topic = optional(bool, false)
+    digest = optional(object({
+      schedule                 = optional(string, "cron(0 7 * * ? *)")
+      when_nothing_was_removed = optional(bool, false)
+    }))
+  })
   description = <<-EOT
-    An SNS topic that is told when removals have to wait because `protections.removals_per_day` is reached. Its policy
-    must let cloudwatch.amazonaws.com publish. Default: there is an alarm, and nobody is told.
+    Who is told of alarms and removals: an SNS topic. Default: nobody is.
+    - `topic_arn`: a topic that exists. Its policy must let cloudwatch.amazonaws.com publish, and where it is encrypted,
+      so must that of its key: AWS's own key for SNS does not.
+    - `kms_key_arn`: the key of that topic if it is a customer managed one, for the digest to use.
+    - `create_topic`: `true` makes a topic, encrypted with a key of its own, to which you subscribe.
+    - `digest`: `{}` sends one message a day about what was removed. `schedule` is when, as EventBridge Scheduler writes
+      it, in UTC; `when_nothing_was_removed` has it sent on the other days, too.
   EOT
-  default     = null
+  default     = {}
+  nullable    = false
+}
+
+variable "alarms" {
+  type = object({
+    untrusted_hours       = optional(number, 6)
+    postponements         = optional(number, 5)
+    queue_age_hours       = optional(number, 4)
+    removals_per_hour     = optional(number, 200)
+    days_without_event    = optional(number, 30)
+    quiet_accounts        = optional(set(string), [])
+    days_without_sweep    = optional(number)
+    function_errors       = optional(number, 0)
+    minutes_of_throttling = optional(number, 15)
+  })
+  description = <<-EOT
+    Alarms of CloudWatch, which tell the topic of `notifications`; `null` makes none. What each means is in
+    `docs/operations.md`.
+    - `untrusted_hours`: rings when the inventory was not trusted for this long, 1 to 24 hours; nothing is removed
+      meanwhile.
+    - `postponements`: rings when something did not work for one image this often in a row, 1 to 20; the fifth time is
+      some four hours after the first.
+    - `queue_age_hours`: rings when a message waits this long in a queue, 1 to 24 hours.
+    - `removals_per_hour`: rings when more images than this were deleted, or archived, within an hour, 1 to 100000.
+    - `days_without_event`: rings when an account that has task definitions sent no event for this long, 1 to 365 days.
+    - `quiet_accounts`: accounts of which that is known, and does not count.
+    - `days_without_sweep`: rings when no sweep was finished for this long, 1 to 7 days. Default: a day more than there is
+      between two sweeps, where `sweep.schedule` is a `rate()` of up to 6 days or a `cron()` of every day; otherwise there
+      is no such alarm.
+    - `function_errors`: rings when a function fails more often than this in 5 minutes, 0 to 1000.
+    - `minutes_of_throttling`: rings when a function was not let run in each 5 minutes of this time, 5 to 60.
+  EOT
+  default     = {}
+}
+
+variable "dashboard" {
+  type        = bool
+  description = "Whether there is a dashboard of CloudWatch. The first three of an account are free, others $3 a month."
+  default     = true
+  nullable    = false
 }
 
 variable "permissions_boundary_arn" {

@@ -44,4 +44,11 @@ SWEEP_ENVIRONMENT = {
     "REPORT_BUCKET": "",
     "REPORT_PREFIX": "",
     "REPOSITORY_METRICS": "true",
+    "QUIET_ACCOUNTS": "",
+}
+
+DIGEST_ENVIRONMENT = {
+    **ENVIRONMENT,
+    "TOPIC_ARN": "arn:aws:sns:eu-central-1:111111111111:ecr-cleanup-notifications",
+    "WHEN_NOTHING_WAS_REMOVED": "false",
 }

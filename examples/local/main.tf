@@ -47,6 +47,8 @@ module "shared_account" {
   grace_period_hours  = var.grace_period_hours
   protections         = { newest_images = var.newest_images }
   sweep               = { schedule = var.sweep_schedule, report_bucket = var.report_bucket }
+  notifications       = { create_topic = true, digest = {} }
+  alarms              = var.alarms
   deletion_protection = false
 }
 

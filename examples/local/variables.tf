@@ -51,3 +51,13 @@ variable "report_bucket" {
   description = "A bucket that gets the report of each sweep. Default: none."
   default     = null
 }
+
+variable "alarms" {
+  type = object({
+    removals_per_hour  = optional(number)
+    days_without_event = optional(number)
+    days_without_sweep = optional(number)
+  })
+  description = "When alarms ring."
+  default     = {}
+}

@@ -44,6 +44,7 @@ _TIME_FOR_ONE_CHECK = timedelta(seconds=90)
 _REPORT_INTERVAL = timedelta(days=1)
 # An event has room for 256 KB.
 _TOLD = 1000
+_TAGS_IN_DIGEST, _REASON_IN_DIGEST = 5, 300
 _TROUBLES = (*AWS_ERRORS, AnnouncementError, DeletionRefusedError, ManifestError)
 
 
@@ -100,6 +101,11 @@ class CheckRun:
     def problems_if_read(self) -> tuple[TrustProblem, ...]:
         """Why the inventory cannot be trusted, as far as any image of the batch needed to know."""
         return self._finder.problems_if_read
+
+    @property
+    def trust_is_known(self) -> bool:
+        """Whether it was found out if the inventory can be trusted."""
+        return self._finder.trust_is_known
 
     def prepare(self, checks: Iterable[Check]) -> None:
         """Look at all images of the batch in as few calls as possible. What cannot be read postpones later on."""
@@ -251,7 +257,7 @@ class CheckRun:
             now = self._clock()
             self._ledger.record_archiving(removal.image_id, at=now)
             due = self._put(check.again(attempt=0), now + self._settings.archive_period)
-        self._ledger.finish_removal(removal.image_id, at=self._clock())
+        self._ledger.finish_removal(removal.image_id, at=self._clock(), facts=_told_in_digest(facts))
         return Answer(check, decision, image, next_check_at=due, done=removal.action, removal=facts)
 
     def _delete(self, digests: Iterable[str], removal: Removal) -> set[str]:
@@ -373,6 +379,12 @@ def _changes(before: Evidence, after: Evidence) -> str | None:
     if after.last_pulled_at and before.last_pulled_at != after.last_pulled_at:
         return "the time of the last pull"
     return None
+
+
+def _told_in_digest(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what is on record of a removal, what a digest of many has room for."""
+    told = {name: facts[name] for name in ("region", "repository", "digest", "sizeBytes", "action")}
+    return {**told, "tags": facts["tags"][:_TAGS_IN_DIGEST], "reason": str(facts["reason"])[:_REASON_IN_DIGEST]}
 
 
 def _restore_command(image_id: ImageId, digests: Iterable[str]) -> str:

@@ -7,7 +7,8 @@ EcrCleanupError
 │   ├── RepositoryTagError       a tag with which the owner of a repository steers
 │   ├── EventError               an event that is malformed or speaks for somebody else
 │   ├── CheckError               a message in the check queue
-│   └── SweepError               a message in the sweeps queue
+│   ├── SweepError               a message in the sweeps queue
+│   └── DigestError              a message in the digests queue
 ├── ImagesUnknownError           nobody knows (yet) which images a task definition has; trying again may help
 ├── LedgerConflictError          the ledger changed while it was being read; trying again helps
 ├── ScheduleConflictError        a schedule kept changing while it was being put; trying again helps
@@ -53,6 +54,10 @@ class CheckError(InputError):
 
 class SweepError(InputError):
     """A message in the sweeps queue does not ask for a sweep."""
+
+
+class DigestError(InputError):
+    """A message in the digests queue does not ask for a digest."""
 
 
 class ImagesUnknownError(EcrCleanupError):

@@ -111,6 +111,25 @@ class Finder:
         read = (self.__dict__.get(name) for name in ("inventory", "running"))
         return tuple(problem for inventory in read if inventory for problem in inventory.problems)
 
+    @property
+    def problems(self) -> tuple[TrustProblem, ...]:
+        """The same, of an inventory that is read now if nobody needed to know so far."""
+        return self.inventory.problems and self.problems_if_read
+
+    @property
+    def inventory_was_read(self) -> bool:
+        """Whether any image needed to know who uses it."""
+        return "inventory" in self.__dict__
+
+    @property
+    def trust_is_known(self) -> bool:
+        """Whether it is known that the inventory can be trusted, or that it cannot.
+
+        As long as no image needed to know what runs, nobody knows whether all accounts would tell.
+        """
+        asked = self._live_usage is None or "running" in self.__dict__
+        return self.inventory_was_read and (asked or bool(self.problems_if_read))
+
     def prepare(self, checks: Iterable[Check]) -> None:
         """Look at all images of the batch in as few calls as possible. What cannot be read is `trouble` later on."""
         wanted: defaultdict[Repository, set[ImageId]] = defaultdict(set)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ecr_cleanup.inventory import TrustProblem
     from ecr_cleanup.report import Totals
     from ecr_cleanup.scheduling import Outcome
+    from ecr_cleanup.silence import Silence
 
 _METRICS = {Action.DELETE: "ImagesRemoved", Action.ARCHIVE: "ImagesArchived"}
 _VERDICT_METRICS = {
@@ -33,6 +34,8 @@ _VERDICT_METRICS = {
 }
 
 _NAMESPACE = "EcrCleanup"
+# Of an organisation with thousands of accounts, those that were silent for longest.
+_SILENT_ACCOUNTS = 100
 
 logger = Logger()
 metrics = Metrics(namespace=_NAMESPACE)
@@ -99,7 +102,7 @@ def report_push(event: PushEvent) -> None:
 
 
 def report_problems(problems: Sequence[TrustProblem]) -> None:
-    """One line per reason not to trust the inventory, and a metric that is there with every batch."""
+    """One line per reason not to trust the inventory, and a metric that is there whenever that was found out."""
     count("InventoryProblems", len(problems))
     for problem in problems:
         logger.warning(
@@ -117,6 +120,9 @@ def report_answer(answer: Answer) -> None:
     """One line per verdict; of a removal, it has all that is on record."""
     decision, image, image_id = answer.decision, answer.image, answer.check.image_id
     count(_METRICS[answer.done] if answer.done else _VERDICT_METRICS[decision.verdict])
+    if decision.attempt:
+        # A batch has many checks, and the one that waits for longest is to be seen.
+        count("CheckAttempts", decision.attempt)
     if decision.rule == "cap_reached":
         count("RemovalsCapped")
     if decision.rule == "in_use" and image and image.status is not ImageStatus.ACTIVE:
@@ -192,6 +198,21 @@ def report_sweep(
             "reports": list(published),
         },
     )
+
+
+def report_silence(silences: Sequence[Silence]) -> None:
+    """How long the account was silent of which nothing was heard for longest, and one line for each that is silent."""
+    count("DaysSinceLastEvent", max((silence.days for silence in silences), default=0))
+    for silence in silences[:_SILENT_ACCOUNTS]:
+        logger.info(
+            "account heard of",
+            extra={
+                "account": silence.account,
+                "days": silence.days,
+                "last_event_at": _iso(silence.last_event_at),
+                "expected_since": _iso(silence.expected_since),
+            },
+        )
 
 
 def _stored(totals: Totals, dimensions: Mapping[str, str]) -> None:

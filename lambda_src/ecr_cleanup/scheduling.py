@@ -79,6 +79,7 @@ class CheckScheduler:
         What can be done is done before anything is raised: an image of which something is wrong does not hold up the
         others of the task definition.
         """
+        self._ledger.hear_of(event.place, at=event.occurred_at)
         if event.change is Change.UNCLEAR:
             event = self._look_up(event)
         troubles: list[Exception] = []

@@ -211,12 +211,16 @@ class CheckSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class SweepSettings(CheckSettings):
-    """What `sweep` needs to know on top. `report_bucket` is None where nobody wants reports."""
+    """What `sweep` needs to know on top. `report_bucket` is None where nobody wants reports.
+
+    Of `quiet_accounts` it is known that they hardly ever deploy.
+    """
 
     sweep_queue_arn: str = ""
     report_bucket: str | None = None
     report_prefix: str = ""
     repository_metrics: bool = True
+    quiet_accounts: frozenset[str] = frozenset()
 
     @classmethod
     def _arguments(cls, env: _Environment) -> dict[str, Any]:
@@ -234,6 +238,23 @@ class SweepSettings(CheckSettings):
             "report_bucket": bucket,
             "report_prefix": prefix,
             "repository_metrics": env.choice("REPOSITORY_METRICS", ("true", "false")) == "true",
+            "quiet_accounts": frozenset(env.list_of("QUIET_ACCOUNTS", ACCOUNT_ID, "123456789012", empty=True)),
+        }
+
+
+@dataclass(frozen=True)
+class DigestSettings(Settings):
+    """What `digest` needs to know on top."""
+
+    topic_arn: str
+    when_nothing_was_removed: bool
+
+    @classmethod
+    def _arguments(cls, env: _Environment) -> dict[str, Any]:
+        return {
+            **super()._arguments(env),
+            "topic_arn": env.matching("TOPIC_ARN", _ARN, "the ARN of an SNS topic"),
+            "when_nothing_was_removed": env.choice("WHEN_NOTHING_WAS_REMOVED", ("true", "false")) == "true",
         }
 
 

@@ -19,6 +19,7 @@ resource "aws_iam_role_policy" "function" {
     schedule_checks = data.aws_iam_policy_document.schedule_checks.json
     run_checks      = data.aws_iam_policy_document.run_checks.json
     sweep           = one(data.aws_iam_policy_document.sweep[*].json)
+    digest          = one(data.aws_iam_policy_document.digest[*].json)
   }[each.key]
 }
 
@@ -59,15 +60,19 @@ data "aws_iam_policy_document" "function" {
     resources = [local.queue_arns[each.value.queue]]
   }
 
-  statement {
-    sid       = "GiveSchedulesTheirRole"
-    actions   = ["iam:PassRole"]
-    resources = [local.schedule_role_arn]
+  dynamic "statement" {
+    for_each = each.key == "digest" ? [] : [local.schedule_role_arn]
 
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = ["scheduler.amazonaws.com"]
+    content {
+      sid       = "GiveSchedulesTheirRole"
+      actions   = ["iam:PassRole"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "iam:PassedToService"
+        values   = ["scheduler.amazonaws.com"]
+      }
     }
   }
 

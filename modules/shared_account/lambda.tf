@@ -39,11 +39,30 @@ locals {
         REPORT_BUCKET      = try(coalesce(var.sweep.report_bucket), "")
         REPORT_PREFIX      = try(var.sweep.report_prefix, "")
         REPOSITORY_METRICS = tostring(try(var.sweep.repository_metrics, true))
+        QUIET_ACCOUNTS     = join(",", sort(try(var.alarms.quiet_accounts, [])))
       })
+    }
+    digest = {
+      name                = "${var.name_prefix}-digest"
+      description         = "Tells people once a day what was removed"
+      timeout_seconds     = 120
+      queue               = "digests"
+      batch_size          = 1
+      batching_seconds    = 0
+      maximum_concurrency = 2 # the least that there is; the ledger lets one at a time
+      environment = {
+        TOPIC_ARN                = local.topic_arn == null ? "" : local.topic_arn
+        WHEN_NOTHING_WAS_REMOVED = tostring(try(var.notifications.digest.when_nothing_was_removed, false))
+      }
     }
   }
 
-  functions = merge(local.needed_functions, var.sweep == null ? {} : local.optional_functions)
+  wanted = {
+    sweep  = var.sweep != null
+    digest = var.notifications.digest != null
+  }
+
+  functions = merge(local.needed_functions, { for key, function in local.optional_functions : key => function if local.wanted[key] })
 
   # What is empty is left out, as there is little room.
   environments = {

@@ -100,3 +100,31 @@ output "sweeps_dead_letter_queue_url" {
   description = "Sweeps that failed again and again: someone must look; null where they are off."
   value       = try(aws_sqs_queue.dead_letter["sweeps"].url, null)
 }
+
+output "digest_function_name" {
+  description = "The function that tells people what was removed; null where it is off."
+  value       = try(aws_lambda_function.this["digest"].function_name, null)
+}
+
+output "digests_queue_url" {
+  description = "The queue in front of digest; null where it is off."
+  value       = try(aws_sqs_queue.this["digests"].url, null)
+}
+
+output "digests_dead_letter_queue_url" {
+  description = "Requests for a digest that failed again and again: someone must look; null where they are off."
+  value       = try(aws_sqs_queue.dead_letter["digests"].url, null)
+}
+
+output "topic_arn" {
+  description = "The SNS topic that is told of alarms and removals; null where there is none."
+  value       = local.creates_topic ? one(aws_sns_topic.this[*].arn) : var.notifications.topic_arn
+
+  # Whoever is subscribed is told from the first alarm on.
+  depends_on = [aws_sns_topic_policy.this]
+}
+
+output "dashboard_name" {
+  description = "The dashboard of CloudWatch; null where there is none."
+  value       = one(aws_cloudwatch_dashboard.this[*].dashboard_name)
+}

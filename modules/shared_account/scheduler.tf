@@ -83,6 +83,7 @@ data "aws_iam_policy_document" "scheduler" {
     resources = concat(
       [local.queue_arns["checks"], local.queue_arns["schedules-dead-letter"]],
       var.sweep == null ? [] : [local.queue_arns["sweeps"]],
+      var.notifications.digest == null ? [] : [local.queue_arns["digests"]],
     )
   }
 

@@ -3,6 +3,7 @@ locals {
   queues = merge(
     { events = "schedule_checks", checks = "run_checks" },
     var.sweep == null ? {} : { sweeps = "sweep" },
+    var.notifications.digest == null ? {} : { digests = "digest" },
   )
 
   queue_arns = {
@@ -17,6 +18,7 @@ locals {
       schedules = "What EventBridge Scheduler could not deliver"
     },
     var.sweep == null ? {} : { sweeps = "What sweep could not handle" },
+    var.notifications.digest == null ? {} : { digests = "What digest could not handle" },
   )
 }
 

@@ -365,18 +365,128 @@ variable "kms_key_arn" {
   }
 }
 
-variable "alarm_topic_arn" {
-  type        = string
+variable "notifications" {
+  type = object({
+    topic_arn    = optional(string)
+    kms_key_arn  = optional(string)
+    create_topic = optional(bool, false)
+    digest = optional(object({
+      schedule                 = optional(string, "cron(0 7 * * ? *)")
+      when_nothing_was_removed = optional(bool, false)
+    }))
+  })
   description = <<-EOT
-    An SNS topic that is told when removals have to wait because `protections.removals_per_day` is reached. Its policy
-    must let cloudwatch.amazonaws.com publish. Default: there is an alarm, and nobody is told.
+    Who is told of alarms and removals: an SNS topic. Default: nobody is.
+    - `topic_arn`: a topic that exists. Its policy must let cloudwatch.amazonaws.com publish, and where it is encrypted,
+      so must that of its key: AWS's own key for SNS does not.
+    - `kms_key_arn`: the key of that topic if it is a customer managed one, for the digest to use.
+    - `create_topic`: `true` makes a topic, encrypted with a key of its own, to which you subscribe.
+    - `digest`: `{}` sends one message a day about what was removed. `schedule` is when, as EventBridge Scheduler writes
+      it, in UTC; `when_nothing_was_removed` has it sent on the other days, too.
   EOT
-  default     = null
+  default     = {}
+  nullable    = false
 
   validation {
-    condition     = var.alarm_topic_arn == null || can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", var.alarm_topic_arn))
-    error_message = "alarm_topic_arn must be the ARN of an SNS topic, such as \"arn:aws:sns:eu-central-1:123456789012:on-call\"."
+    condition     = var.notifications.topic_arn == null || can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", var.notifications.topic_arn))
+    error_message = "notifications.topic_arn must be the ARN of an SNS topic that is not FIFO, such as \"arn:aws:sns:eu-central-1:123456789012:on-call\"."
   }
+  validation {
+    condition     = var.notifications.topic_arn == null || !coalesce(var.notifications.create_topic, false)
+    error_message = "notifications takes either topic_arn or create_topic = true, and not both."
+  }
+  validation {
+    condition     = var.notifications.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.notifications.kms_key_arn))
+    error_message = "notifications.kms_key_arn must be the ARN of a key, such as \"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\"."
+  }
+  validation {
+    condition     = var.notifications.kms_key_arn == null || var.notifications.topic_arn != null
+    error_message = "notifications.kms_key_arn is the key of the topic that notifications.topic_arn names, and is of no use without it."
+  }
+  validation {
+    condition     = var.notifications.digest == null || var.notifications.topic_arn != null || coalesce(var.notifications.create_topic, false)
+    error_message = "notifications.digest needs a topic: topic_arn, such as \"arn:aws:sns:eu-central-1:123456789012:on-call\", or create_topic = true."
+  }
+  validation {
+    condition     = var.notifications.digest == null || can(regex("^(rate\\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\\)|cron\\([0-9*,/-]+ [0-9*,/-]+ (\\? [^ ()?]+ [^ ()?]+|[^ ()?]+ [^ ()?]+ \\?) [0-9*,/-]+\\))$", var.notifications.digest.schedule))
+    error_message = "notifications.digest.schedule must be a rate or a cron expression of EventBridge Scheduler, such as \"cron(0 7 * * ? *)\"."
+  }
+}
+
+variable "alarms" {
+  type = object({
+    untrusted_hours       = optional(number, 6)
+    postponements         = optional(number, 5)
+    queue_age_hours       = optional(number, 4)
+    removals_per_hour     = optional(number, 200)
+    days_without_event    = optional(number, 30)
+    quiet_accounts        = optional(set(string), [])
+    days_without_sweep    = optional(number)
+    function_errors       = optional(number, 0)
+    minutes_of_throttling = optional(number, 15)
+  })
+  description = <<-EOT
+    Alarms of CloudWatch, which tell the topic of `notifications`; `null` makes none. What each means is in
+    `docs/operations.md`.
+    - `untrusted_hours`: rings when the inventory was not trusted for this long, 1 to 24 hours; nothing is removed
+      meanwhile.
+    - `postponements`: rings when something did not work for one image this often in a row, 1 to 20; the fifth time is
+      some four hours after the first.
+    - `queue_age_hours`: rings when a message waits this long in a queue, 1 to 24 hours.
+    - `removals_per_hour`: rings when more images than this were deleted, or archived, within an hour, 1 to 100000.
+    - `days_without_event`: rings when an account that has task definitions sent no event for this long, 1 to 365 days.
+    - `quiet_accounts`: accounts of which that is known, and does not count.
+    - `days_without_sweep`: rings when no sweep was finished for this long, 1 to 7 days. Default: a day more than there is
+      between two sweeps, where `sweep.schedule` is a `rate()` of up to 6 days or a `cron()` of every day; otherwise there
+      is no such alarm.
+    - `function_errors`: rings when a function fails more often than this in 5 minutes, 0 to 1000.
+    - `minutes_of_throttling`: rings when a function was not let run in each 5 minutes of this time, 5 to 60.
+  EOT
+  default     = {}
+
+  validation {
+    condition     = var.alarms == null || try(var.alarms.untrusted_hours >= 1 && var.alarms.untrusted_hours <= 24 && floor(var.alarms.untrusted_hours) == var.alarms.untrusted_hours, false)
+    error_message = "alarms.untrusted_hours must be a whole number of hours from 1 to 24, such as 6."
+  }
+  validation {
+    condition     = var.alarms == null || try(var.alarms.postponements >= 1 && var.alarms.postponements <= 20 && floor(var.alarms.postponements) == var.alarms.postponements, false)
+    error_message = "alarms.postponements must be a whole number from 1 to 20, such as 5."
+  }
+  validation {
+    condition     = var.alarms == null || try(var.alarms.queue_age_hours >= 1 && var.alarms.queue_age_hours <= 24 && floor(var.alarms.queue_age_hours) == var.alarms.queue_age_hours, false)
+    error_message = "alarms.queue_age_hours must be a whole number of hours from 1 to 24, such as 4."
+  }
+  validation {
+    condition     = var.alarms == null || try(var.alarms.removals_per_hour >= 1 && var.alarms.removals_per_hour <= 100000 && floor(var.alarms.removals_per_hour) == var.alarms.removals_per_hour, false)
+    error_message = "alarms.removals_per_hour must be a whole number of images from 1 to 100000, such as 200."
+  }
+  validation {
+    condition     = var.alarms == null || try(var.alarms.days_without_event >= 1 && var.alarms.days_without_event <= 365 && floor(var.alarms.days_without_event) == var.alarms.days_without_event, false)
+    error_message = "alarms.days_without_event must be a whole number of days from 1 to 365, such as 30."
+  }
+  validation {
+    condition     = var.alarms == null || try(var.alarms.days_without_sweep == null, false) || try(var.alarms.days_without_sweep >= 1 && var.alarms.days_without_sweep <= 7 && floor(var.alarms.days_without_sweep) == var.alarms.days_without_sweep, false)
+    error_message = "alarms.days_without_sweep must be a whole number of days from 1 to 7, such as 2."
+  }
+  validation {
+    condition     = var.alarms == null || try(var.alarms.function_errors >= 0 && var.alarms.function_errors <= 1000 && floor(var.alarms.function_errors) == var.alarms.function_errors, false)
+    error_message = "alarms.function_errors must be a whole number from 0 to 1000, such as 0."
+  }
+  validation {
+    condition     = var.alarms == null || try(contains([5, 10, 15, 20, 30, 45, 60], var.alarms.minutes_of_throttling), false)
+    error_message = "alarms.minutes_of_throttling must be 5, 10, 15, 20, 30, 45 or 60."
+  }
+  validation {
+    condition     = var.alarms == null || try(alltrue([for id in var.alarms.quiet_accounts : can(regex("^[0-9]{12}$", id))]), false)
+    error_message = "alarms.quiet_accounts must hold account ids of 12 digits, such as \"123456789012\"."
+  }
+}
+
+variable "dashboard" {
+  type        = bool
+  description = "Whether there is a dashboard of CloudWatch. The first three of an account are free, others $3 a month."
+  default     = true
+  nullable    = false
 }
 
 variable "permissions_boundary_arn" {

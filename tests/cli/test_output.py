@@ -14,7 +14,8 @@ import pytest
 import ecr_cleanup.cli
 from ecr_cleanup.cli import output
 from ecr_cleanup.cli.app import app
-from ecr_cleanup.cli.output import Printer, Steps, dollars, size
+from ecr_cleanup.cli.output import Printer, Steps
+from ecr_cleanup.texts import dollars, size
 
 if TYPE_CHECKING:
     from rich.console import Console

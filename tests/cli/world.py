@@ -67,7 +67,7 @@ def build(bench: Bench) -> World:
         "facts": {"reason": "nobody uses it", "tags": ["gone"], "sizeBytes": 1000, "usedBy": [FORMER], "restore": None},
     }
     ledger.begin_removal(removed, record=ImageRecord(), at=now - timedelta(days=1), removal=json.dumps(removal))
-    ledger.finish_removal(removed, at=now - timedelta(days=1))
+    ledger.finish_removal(removed, at=now - timedelta(days=1), facts={})
     bench.ecr.registry.delete(removed)
     bench.schedules.put(Check(unused, f"{FORMER} was deregistered"), now + timedelta(hours=3), now=now)
     bench.schedules.put(Check(bench.image_id, "the sweep found it unused", 2), now + timedelta(hours=1), now=now)

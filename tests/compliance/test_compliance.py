@@ -356,15 +356,21 @@ CONTROLS = {
     ),
     "Rules take events of AWS services and nobody else": Control(with_any_source, "It is set to anybody"),
     "The cap on removals has an alarm": Control(
-        lambda plan: plan.set(f"{SHARED}.aws_cloudwatch_metric_alarm.removals_capped", metric_name="ImagesRemoved"),
+        lambda plan: plan.set(
+            f'{SHARED}.aws_cloudwatch_metric_alarm.own_metric["removals-capped"]', metric_name="ImagesRemoved"
+        ),
         "It is set to ImagesRemoved",
     ),
-    "No alarm rings where nothing happens": Control(
-        lambda plan: plan.set(f"{SHARED}.aws_cloudwatch_metric_alarm.removals_capped", treat_missing_data="breaching"),
+    "No alarm rings where nothing happens, but that of sweeps that stop": Control(
+        lambda plan: plan.set(
+            f'{SHARED}.aws_cloudwatch_metric_alarm.own_metric["removals-capped"]', treat_missing_data="breaching"
+        ),
         "It is set to breaching",
     ),
     "Alarms tell the topic": Control(
-        lambda plan: plan.set(f"{SHARED}.aws_cloudwatch_metric_alarm.removals_capped", alarm_actions=None),
+        lambda plan: plan.set(
+            f'{SHARED}.aws_cloudwatch_metric_alarm.own_metric["removals-capped"]', alarm_actions=None
+        ),
         "does not have alarm_actions property",
         plan="organization_with_key",
     ),

@@ -1,11 +1,12 @@
 """Evaluates queries of CloudWatch Logs Insights over JSON lines, as far as the documentation needs it.
 
-Knows `fields`, `filter` and `sort` with names, and refuses everything else:
+Knows `fields`, `filter` and `sort` with names, of `@message` whether it has a text in it, and refuses everything else:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -17,6 +18,7 @@ _NAME = r"@?[A-Za-z_]\w*(?:\.\w+)*"
 _NAMES = re.compile(rf"{_NAME}(?:\s*,\s*{_NAME})*")
 _PRESENT = re.compile(rf"ispresent\((?P<name>{_NAME})\)")
 _EQUAL = re.compile(rf'(?P<name>{_NAME})\s*=\s*(?:"(?P<text>[^"]*)"|(?P<number>\d+))')
+_LIKE = re.compile(r'@message\s+like\s+"(?P<text>[^"]+)"')
 _SORT = re.compile(rf"(?P<name>{_NAME})\s+(?P<order>asc|desc)")
 # So many fields of a line are found: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Parse.html
 _FIELDS = 200
@@ -32,7 +34,7 @@ def evaluate(query: str, lines: Iterable[Mapping[str, Any]]) -> list[Row]:
     Raises:
         QueryError: the query is not one of those that are understood.
     """
-    rows = [{"@timestamp": number, **discovered(line)} for number, line in enumerate(lines)]
+    rows = [{"@timestamp": n, "@message": json.dumps(line), **discovered(line)} for n, line in enumerate(lines)]
     shown: list[str] = []
     for command in query.split("|"):
         name, _, rest = command.strip().partition(" ")
@@ -78,6 +80,8 @@ def _flat(value: object, path: str) -> Iterator[tuple[str, Any]]:
 def _holds(condition: str, row: Row) -> bool:
     if present := _PRESENT.fullmatch(condition):
         return present["name"] in row
+    if like := _LIKE.fullmatch(condition):
+        return like["text"] in row["@message"]
     match = _matched(_EQUAL, condition)
     wanted = match["text"] if match["number"] is None else int(match["number"])
     return bool(row.get(match["name"]) == wanted)

@@ -20,6 +20,11 @@ def test_finds_what_the_filter_says_and_nothing_else() -> None:
     assert evaluate("fields name | filter ispresent(removed) | filter removed = 2", LINES) == []
 
 
+def test_finds_a_text_anywhere_in_the_line() -> None:
+    assert evaluate('fields name | filter @message like "latest"', LINES) == [{"name": "a"}]
+    assert evaluate('fields name | filter @message like "nowhere"', LINES) == []
+
+
 def test_true_is_not_the_text_true() -> None:
     assert evaluate('fields name | filter removed = "true"', LINES) == []
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
 REPORTS = "reports-of-sweeps"
 DEAD_LETTER_QUEUES = {
-    SHARED: ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter", "sweeps-dead-letter"),
+    SHARED: (
+        "events-dead-letter",
+        "checks-dead-letter",
+        "schedules-dead-letter",
+        "sweeps-dead-letter",
+        "digests-dead-letter",
+    ),
     PRODUCTION: ("forward-dead-letter",),
     DEVELOPMENT: ("forward-dead-letter",),
 }
@@ -35,6 +42,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             "TF_VAR_newest_images": "0",
             "TF_VAR_sweep_schedule": "rate(9999 days)",
             "TF_VAR_report_bucket": REPORTS,
+            "TF_VAR_alarms": json.dumps({"removals_per_hour": 2, "days_without_event": 3, "days_without_sweep": 2}),
         }
         where: Any = {"LocationConstraint": REGION}
         aws.session(SHARED).client("s3").create_bucket(Bucket=REPORTS, CreateBucketConfiguration=where)

@@ -25,6 +25,8 @@ REGION = "eu-central-1"
 HOST = f"{SHARED}.dkr.ecr.{REGION}.amazonaws.com"
 PREFIX = "ecr-cleanup"
 SCHEDULE_CHECKS, RUN_CHECKS, SWEEP = f"{PREFIX}-schedule-checks", f"{PREFIX}-run-checks", f"{PREFIX}-sweep"
+DIGEST = f"{PREFIX}-digest"
+TOPIC = f"arn:aws:sns:{REGION}:{SHARED}:{PREFIX}-notifications"
 
 # The name of a check's schedule; the sweep has schedules of its own in the same group.
 CHECK = re.compile(r"[0-9a-f]{64}")

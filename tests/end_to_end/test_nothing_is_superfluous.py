@@ -14,6 +14,7 @@ from ecr_cleanup.check import Check
 from ecr_cleanup.image import ImageId, Repository
 from end_to_end.installation import (
     DEVELOPMENT,
+    DIGEST,
     GRACE,
     HOST,
     MINUTE,
@@ -37,6 +38,7 @@ ROLES = (
     (SHARED, SCHEDULE_CHECKS),
     (SHARED, RUN_CHECKS),
     (SHARED, SWEEP),
+    (SHARED, DIGEST),
     (SHARED, f"{PREFIX}-scheduler"),
     (PRODUCTION, f"{PREFIX}-forward-{REGION}"),
 )
@@ -115,7 +117,7 @@ def started_anew(installation: Installation) -> Iterator[None]:
     client = installation.client("lambda")
     timeouts = {
         function: client.get_function_configuration(FunctionName=function)["Timeout"]
-        for function in (SCHEDULE_CHECKS, RUN_CHECKS, SWEEP)
+        for function in (SCHEDULE_CHECKS, RUN_CHECKS, SWEEP, DIGEST)
     }
     for function, timeout in timeouts.items():
         client.update_function_configuration(FunctionName=function, Timeout=timeout - next(_SECONDS))
@@ -353,7 +355,13 @@ def clean_up(installation: Installation) -> None:
     installation.aws.faults.clear()
     installation.aws.advance(timedelta(days=3))
     installation.aws.lost_events.clear()
-    for queue in ("events-dead-letter", "checks-dead-letter", "schedules-dead-letter", "sweeps-dead-letter"):
+    for queue in (
+        "events-dead-letter",
+        "checks-dead-letter",
+        "schedules-dead-letter",
+        "sweeps-dead-letter",
+        "digests-dead-letter",
+    ):
         installation.take_messages(queue)
     for account in (PRODUCTION, DEVELOPMENT):
         installation.take_messages("forward-dead-letter", account)

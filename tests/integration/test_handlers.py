@@ -361,6 +361,19 @@ def test_an_account_that_cannot_be_read_is_said_once_with_its_repair(
         assert (line["verdict"], line["rule"], line["user_sources"]) == ("postpone", "inventory_not_trusted", [])
 
 
+def test_how_often_in_vain_one_image_was_looked_at_is_counted_and_only_where_something_does_not_work(
+    run: Function, ecr: Pushed, image_id: ImageId, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record_last_use(image_id, at=clock.now)
+    assert run(Check(image_id, "test", attempt=3).to_json()) == []
+    assert "CheckAttempts" not in metrics_of(run.logs())
+    monkeypatch.setattr(adapters, "Aggregator", lambda *_: FakeAggregator(sources={}))
+    run_checks._adapters.cache_clear()
+    clock.advance(hours=25)
+    assert run(Check(image_id, "test", attempt=3).to_json()) == []
+    assert metrics_of(run.logs()[-1:])["CheckAttempts"] == [4]
+
+
 def test_the_time_left_is_lambdas_own(run: Function, ecr: Pushed, image_id: ImageId) -> None:
     assert run(Check(image_id, "test").to_json(), context=Context(remaining=timedelta(seconds=5))) == []
     assert ecr.exists(image_id)

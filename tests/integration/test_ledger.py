@@ -278,7 +278,7 @@ def test_a_removal_from_beginning_to_end(ledger: Ledger) -> None:
     removal(ledger)
     assert image(ledger).removal_is_unfinished
     assert image(ledger).removal == '{"digest": "x"}'
-    ledger.finish_removal(IMAGE, at=AT + 2 * HOUR)
+    ledger.finish_removal(IMAGE, at=AT + 2 * HOUR, facts={})
     assert not image(ledger).removal_is_unfinished
     assert image(ledger).removed_at == AT + 2 * HOUR
 
@@ -339,7 +339,7 @@ def test_a_removal_begins_of_an_image_that_is_as_it_was(ledger: Ledger, before: 
 def test_an_image_that_comes_back_can_be_removed_again(ledger: Ledger) -> None:
     ledger.record_last_use(IMAGE, at=AT)
     removal(ledger)
-    ledger.finish_removal(IMAGE, at=AT)
+    ledger.finish_removal(IMAGE, at=AT, facts={})
     ledger.record_last_use(IMAGE, at=AT + HOUR)
     removal(ledger)
     assert image(ledger).removal_is_unfinished
@@ -499,3 +499,39 @@ def test_what_is_remembered_is_nothing_else(ledger: Ledger) -> None:
     ledger.remember_images(ARN, [REFERENCE])
     assert ledger.task_definition(ARN) == TaskDefinitionRecord()
     assert ledger.places() == {}
+
+
+# What is told of removals, and who is heard of
+
+
+def test_a_removal_is_on_record_in_the_hour_in_which_it_was_finished(ledger: Ledger) -> None:
+    hour = AT.replace(minute=0, second=0, microsecond=0)
+    ledger.finish_removal(IMAGE, at=hour + HOUR, facts={"action": "delete"})
+    # Whoever finishes it again, since nobody knows that it was done, writes the same down.
+    ledger.finish_removal(IMAGE, at=hour + HOUR + timedelta(minutes=59), facts={"action": "delete"})
+    assert [list(ledger.removed_in(hour + n * HOUR)) for n in range(3)] == [[], [{"action": "delete"}], []]
+
+
+def test_the_newest_event_of_a_place_counts_whatever_order_they_come_in(
+    ledger: Ledger, settings: CheckSettings
+) -> None:
+    other = Ledger(boto3.client("dynamodb"), settings.ledger_table_name)
+    for who, moment in ((ledger, AT), (other, AT + 3 * HOUR), (ledger, AT + 2 * HOUR), (other, AT - HOUR)):
+        who.hear_of(PLACE, at=moment)
+    assert ledger.places() == {PLACE: PlaceRecord(last_event_at=AT + 3 * HOUR)}
+
+
+def test_of_many_events_of_a_place_one_in_an_hour_is_written_down(ledger: Ledger) -> None:
+    ledger.hear_of(PLACE, at=AT)
+    ledger.hear_of(PLACE, at=AT + timedelta(minutes=59))
+    assert ledger.places()[PLACE].last_event_at == AT
+    ledger.hear_of(PLACE, at=AT + HOUR)
+    assert ledger.places()[PLACE].last_event_at == AT + HOUR
+
+
+def test_a_place_is_missed_since_the_first_time(ledger: Ledger) -> None:
+    ledger.record_count(PLACE, active=3, deregistered=0, at=AT)
+    for hours in (1, 0, 2):
+        ledger.expect_events_of(PLACE, since=AT + hours * HOUR)
+    record = ledger.places()[PLACE]
+    assert (record.expected_since, record.active) == (AT + HOUR, 3)

@@ -274,3 +274,59 @@ def test_a_region_that_cannot_be_listed_does_not_hold_up_the_others(
     monkeypatch.setattr(clients, "tagging_client", lambda _: client("eu-west-1"))
     clock.advance(hours=24)
     assert start(function, clock) == ["message-0"], "where no region can be read, the message comes back"
+
+
+# Who is heard of
+
+
+def days_of_silence(function: Function) -> list[float]:
+    return [line["DaysSinceLastEvent"][0] for line in function.logs() if "DaysSinceLastEvent" in line]
+
+
+def test_says_how_long_the_account_is_silent_that_is_silent_for_longest(
+    function: Function, clock: FakeClock, aggregator: FakeAggregator, ledger: Ledger
+) -> None:
+    for place in (PROD, DEV):
+        aggregator.show(f"arn:aws:ecs:{REGION}:{place.account}:task-definition/app:1", f"{HOST}/team/app:v1")
+    ledger.hear_of(PROD, at=clock.now - timedelta(days=5, hours=1))
+    ledger.hear_of(DEV, at=clock.now - timedelta(days=2))
+    assert function(START) == []
+    logs = function.logs()
+    found = [line for line in logs if line.get("message") == "account heard of"]
+    assert [(line["account"], line["days"]) for line in found] == [(PROD.account, 5), (DEV.account, 2)]
+    assert [line["DaysSinceLastEvent"] for line in logs if "DaysSinceLastEvent" in line] == [[5]]
+
+
+def test_an_account_of_which_nothing_was_ever_heard_is_missed_from_the_first_sweep_on(
+    function: Function, clock: FakeClock, aggregator: FakeAggregator
+) -> None:
+    aggregator.show(f"arn:aws:ecs:{REGION}:{PROD.account}:task-definition/app:1", f"{HOST}/team/app:v1")
+    for _ in range(3):
+        assert start(function, clock) == []
+        clock.advance(days=1)
+    assert days_of_silence(function) == [0, 1, 2]
+
+
+def test_of_accounts_without_task_definitions_and_quiet_ones_no_event_is_missed(
+    function: Function, clock: FakeClock, aggregator: FakeAggregator, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIET_ACCOUNTS", DEV.account)
+    aggregator.show(f"arn:aws:ecs:{REGION}:{DEV.account}:task-definition/app:1", f"{HOST}/team/app:v1")
+    for place in (PROD, DEV):
+        ledger.hear_of(place, at=clock.now - timedelta(days=100))
+    assert function(START) == []
+    assert days_of_silence(function) == [0]
+
+
+def test_a_sweep_says_that_the_inventory_can_be_trusted_even_if_no_image_needs_it(function: Function) -> None:
+    assert function(START) == []
+    assert [line["InventoryProblems"] for line in function.logs() if "InventoryProblems" in line] == [[0]]
+
+
+def test_a_silence_that_cannot_be_found_out_fails_no_sweep(
+    function: Function, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "silences", raises(aws_error("InternalServerError")))
+    assert start(function, clock) == []
+    lines = {line.get("message") for line in function.logs()}
+    assert {"sweep finished", "silence not known"} <= lines

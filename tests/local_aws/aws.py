@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -9,6 +10,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 
 from local_aws import ecr
+from local_aws.alarms import Alarms
 from local_aws.batch import JobDefinitions
 from local_aws.behaviour import Behaviour, Faults
 from local_aws.cheap_calls import make_calls_cheap
@@ -19,6 +21,7 @@ from local_aws.ecs_daemons import Daemons
 from local_aws.ecs_tasks import FailedPull, Tasks
 from local_aws.eventbridge import EventBridge
 from local_aws.functions import Functions, Invocation
+from local_aws.logs import QueryDefinitions
 from local_aws.queues import Queues
 from local_aws.scheduler import Scheduler
 from local_aws.server import Gate, Server
@@ -27,7 +30,7 @@ from local_aws.world import LostEvent, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from local_aws.calls import ApiCall
     from local_aws.clock import Clock
@@ -75,6 +78,8 @@ class LocalAws:
         self._config = Config(self._world, events)
         self._tasks = Tasks(self._world, self._config.record_service)
         events.run_task = self._scheduler.run_task = self._tasks.run_for_target
+        self._alarms = Alarms(self._world, self._functions)
+        QueryDefinitions(self._world)
         Daemons(self._world, self._tasks)
         JobDefinitions(self._world)
         gate = Gate(self._world)
@@ -124,6 +129,11 @@ class LocalAws:
     def failed_pulls(self) -> list[FailedPull]:
         """Every task of ECS that could not start because its image could not be pulled; the list may be cleared."""
         return self._tasks.failed_pulls
+
+    @property
+    def alarms(self) -> Alarms:
+        """The metrics and alarms of CloudWatch; alarms are evaluated by `watch`."""
+        return self._alarms
 
     @property
     def organization_id(self) -> str:
@@ -186,6 +196,15 @@ class LocalAws:
             self.clock.move_to(due)
         self.clock.move_to(target)
         self.run_until_idle()
+
+    def watch(self, duration: timedelta, every: timedelta = timedelta(minutes=5)) -> None:
+        """Let time pass, as `advance` does, and evaluate all alarms so often, and in the end."""
+        self._alarms.evaluate()
+        while duration > timedelta():
+            step = min(every, duration)
+            self.advance(step)
+            self._alarms.evaluate()
+            duration -= step
 
     def run_until_idle(self) -> None:
         """Do all that is due now, and what becomes due by it: deliver, fire, run functions."""

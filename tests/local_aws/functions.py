@@ -95,6 +95,7 @@ class Functions:
         self._world = world
         self._workers: dict[str, _Worker] = {}
         self.invocations: list[Invocation] = []
+        self.throttles: list[tuple[datetime, str]] = []
         patches = world.patches
         emulate_images(world)
         patches.wrap(LambdaBackend, "create_function", self._create_function)
@@ -114,6 +115,10 @@ class Functions:
         for worker in self._workers.values():
             if worker.function.function_name == name:
                 worker.kill()
+
+    def throttle(self, function: LambdaFunction) -> None:
+        """Write down that a function was not let run, because of its reserved concurrency."""
+        self.throttles.append((self._world.clock.now(), function.function_name))
 
     def find(self, arn: str) -> LambdaFunction | None:
         """The function with this ARN; a qualifier is not taken into account."""

@@ -21,7 +21,9 @@ from moto.ecr.models import ecr_backends
 from moto.events.models import events_backends
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend, iam_backends
+from moto.kms.models import kms_backends
 from moto.organizations.models import FakeAccount, OrganizationsBackend, organizations_backends
+from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.sts.exceptions import STSValidationError
 from moto.sts.models import AssumedRole, STSBackend
@@ -160,6 +162,9 @@ class Identity:
         resource_account = resource.split(":")[4] if resource.count(":") >= 5 else ""
         resource_account = resource_account or principal.account
         trust = action.lower() == "sts:assumerole"
+        # Without its key policy's consent, no policy of IAM gives access to a key:
+        # https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
+        needs_both = trust or action.lower().startswith("kms:")
         if principal.admin and resource_account == principal.account and not trust:
             return Outcome(True, "an administrator")
         request = Request(
@@ -176,7 +181,7 @@ class Identity:
             boundary=None if principal.admin else self._boundary(principal),
             resource=self._trust_policy(resource) if trust else _resource_policy(resource),
             resource_account=resource_account,
-            trust=trust,
+            trust=needs_both,
         )
         if trust and not outcome.allowed:
             # STS does not say whether the role exists, or which side refused.
@@ -186,7 +191,11 @@ class Identity:
 
     def decide_for_service(self, service: str, action: str, resource: str, source_arn: str) -> Outcome:
         """Whether a resource's policy lets an AWS service in, acting for `source_arn`."""
-        context = {"aws:SourceArn": [source_arn], "aws:SecureTransport": ["true"]}
+        context = {
+            "aws:SourceArn": [source_arn],
+            "aws:SourceAccount": [source_arn.split(":")[4]],
+            "aws:SecureTransport": ["true"],
+        }
         return is_allowed(
             Request("", "", service, action, resource, context),
             identity=(),
@@ -359,7 +368,7 @@ def _default_document(policy: Any) -> str:
 
 
 def _resource_policy(arn: str) -> Policy | None:
-    """The policy that the owner put on a queue, a bus or a repository."""
+    """The policy that the owner put on a queue, a bus, a repository, a topic or a key."""
     parts = arn.split(":", 5)
     if len(parts) < 6:
         return None
@@ -375,6 +384,10 @@ def _resource_policy(arn: str) -> Policy | None:
         repository := ecr_backends[account][region].repositories.get(name.removeprefix("repository/"))
     ):
         document = repository.policy
+    elif service == "sns" and (topic := sns_backends[account][region].topics.get(arn)):
+        document = topic.policy
+    elif service == "kms" and (key := kms_backends[account][region].keys.get(name.removeprefix("key/"))):
+        document = key.policy
     return Policy.parse(document) if document else None
 
 

@@ -107,6 +107,10 @@ class Queues:
             messages = self._receive(queue, mapping.batch_size)
         if not messages:
             return True
+        if str(function.reserved_concurrency) == "0":
+            # They are there again when their visibility timeout is over, and one attempt is used up.
+            self._functions.throttle(function)
+            return False
         event = {"Records": [_record(message, queue) for message in messages]}
         invocation = self._functions.invoke(function, event)
         failed = _failed(invocation.result, messages, mapping) if invocation.error is None else set(messages)

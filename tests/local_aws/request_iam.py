@@ -22,6 +22,8 @@ from xml.sax.saxutils import escape
 import botocore.session
 from botocore.loaders import Loader
 
+from local_aws.topics import KEY_ACTIONS, context_of_key, topic_key
+
 if TYPE_CHECKING:
     from botocore.model import OperationModel
 
@@ -400,6 +402,18 @@ def _events(api: ApiRequest, scope: _Scope) -> list[Permission]:
     return _distinct(needed) or _anything(api, scope)
 
 
+def _sns(api: ApiRequest, scope: _Scope) -> list[Permission]:
+    topic = api.params.get("TopicArn")
+    if topic is None:
+        return _on(_action(api), [api.params.get("ResourceArn", "*")], scope)
+    # There is no action of its own for batches.
+    needed = _on(_action(api).removesuffix("Batch"), [topic], scope)
+    if needed[0].action == "sns:Publish" and (key := topic_key(topic)):
+        for action in KEY_ACTIONS:
+            needed += _on(action, [key.arn], scope, context_of_key(key, scope.region))
+    return needed
+
+
 def _sts(api: ApiRequest, scope: _Scope) -> list[Permission]:
     params = api.params
     if api.operation == "GetCallerIdentity":
@@ -505,6 +519,7 @@ _SERVICES: dict[str, Callable[[ApiRequest, _Scope], list[Permission]]] = {
     "logs": _logs,
     "s3": _s3,
     "scheduler": _scheduler,
+    "sns": _sns,
     "sqs": _sqs,
     "sts": _sts,
 }

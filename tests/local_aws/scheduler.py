@@ -2,7 +2,8 @@
 
 https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html. Of the targets SQS and the running of
 ECS tasks are emulated (by a cluster as target, or by the universal target), of the expressions `at()` and `rate()`.
-A schedule with `cron()` is taken if AWS takes it, and never fires. StartDate and EndDate are refused.
+A schedule with `cron()` is taken if AWS takes it, and fires if it is of one time of every day; any other never fires.
+StartDate and EndDate are refused.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ class Scheduler:
         if cron := _CRON.fullmatch(expression or ""):
             if not _is_cron(cron[1]):
                 raise _invalid(f"Invalid Schedule Expression {expression}.")
-            return None
+            return _next_of_day(cron[1], self._world.clock.now(), zone)
         interval = _interval(expression)
         return self._world.clock.now() + (timedelta() if begins else interval)
 
@@ -210,6 +211,8 @@ class Scheduler:
             self._attempt(schedule, self._world.clock.now(), 0)
             if schedule.schedule_expression.startswith("rate("):
                 self._plan_firing(backend, schedule, state, due + _interval(schedule.schedule_expression))
+            elif schedule.schedule_expression.startswith("cron("):
+                self._plan(backend, schedule, begins=False)
             else:
                 state.firing = None
                 self._complete(backend, schedule, state)
@@ -353,6 +356,16 @@ def _paged(request: EventBridgeSchedulerResponse, member: str, entries: dict[str
         raise _invalid(str(error)) from error
     answer: dict[str, Any] = {member: [entries[name] for name in names]}
     return json.dumps(answer | ({"NextToken": token} if token else {}))
+
+
+def _next_of_day(cron: str, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """When a cron() of one time of every day fires next; None for any other."""
+    minute, hour, *days = cron.split(" ")
+    if not minute.isdigit() or not hour.isdigit() or set(days) != {"*", "?"}:
+        return None
+    local = now.astimezone(zone)
+    due = local.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
+    return (due if due > local else due + timedelta(days=1)).astimezone(UTC)
 
 
 def _is_cron(fields: str) -> bool:

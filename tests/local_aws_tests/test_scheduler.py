@@ -139,6 +139,19 @@ def test_cron_is_taken(shared: boto3.Session, expression: str) -> None:
     assert names(shared) == ["check"]
 
 
+@pytest.mark.parametrize("expression", ["cron(30 7 * * ? *)", "cron(30 7 ? * * *)"])
+def test_cron_of_one_time_of_the_day_fires_every_day(aws: LocalAws, shared: boto3.Session, expression: str) -> None:
+    shared.client("scheduler").create_schedule(**fields(expression))
+    now = aws.clock.now()
+    due = now.replace(hour=7, minute=30, second=0, microsecond=0)
+    due += timedelta(days=due <= now)
+    aws.advance(due - now - timedelta(seconds=1))
+    assert bodies(shared, "target") == []
+    aws.advance(timedelta(days=3))
+    assert bodies(shared, "target") == ["hello"] * 3
+    assert names(shared) == ["check"]
+
+
 @pytest.mark.parametrize("survives", [True, False])
 def test_update_between_firing_and_removal(aws: LocalAws, shared: boto3.Session, *, survives: bool) -> None:
     aws.behaviour.schedule_removal_delay = timedelta(minutes=5)

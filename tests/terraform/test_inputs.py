@@ -46,6 +46,14 @@ def schedules(message: str | None, *values: str) -> list[Case]:
     return shared("sweep", message, *(f'{{ schedule = "{value}" }}' for value in values))
 
 
+def notifications(message: str | None, *values: str) -> list[Case]:
+    return shared("notifications", message, *(f"{{ {value} }}" for value in values))
+
+
+def alarms(message: str | None, *values: str) -> list[Case]:
+    return shared("alarms", message, *(f"{{ {value} }}" for value in values))
+
+
 def protections(message: str | None, *values: str) -> list[Case]:
     return shared("protections", message, *(f"{{ {value} }}" for value in values))
 
@@ -148,8 +156,33 @@ CASES = [
     *shared("lambda_package", None, '{ s3_bucket = "b", s3_key = "c" }'),
     *shared("kms_key_arn", "must be the ARN of a key", '"alias/aws/sqs"', f'"{KEY.replace("key/", "alias/")}"'),
     *shared("kms_key_arn", None, f'"{KEY}"'),
-    *shared("alarm_topic_arn", "must be the ARN of an SNS topic", '"on-call"', f'"{TOPIC}:subscription"', f'"{BUS}"'),
-    *shared("alarm_topic_arn", None, f'"{TOPIC}"'),
+    *notifications("ARN of an SNS topic", *(f'topic_arn = "{it}"' for it in ("on-call", f"{TOPIC}:subscription", BUS))),
+    *notifications("ARN of an SNS topic that is not FIFO", f'topic_arn = "{TOPIC}.fifo"'),
+    *notifications("and not both", f'topic_arn = "{TOPIC}", create_topic = true'),
+    *notifications("must be the ARN of a key", f'topic_arn = "{TOPIC}", kms_key_arn = "alias/aws/sns"'),
+    *notifications("of no use without it", f'kms_key_arn = "{KEY}"', f'create_topic = true, kms_key_arn = "{KEY}"'),
+    *notifications("digest needs a topic", "digest = {}", "create_topic = false, digest = {}"),
+    *notifications("digest.schedule must be", 'create_topic = true, digest = { schedule = "daily" }'),
+    *notifications(
+        None,
+        "",
+        "create_topic = true, digest = {}",
+        f'topic_arn = "{TOPIC}", kms_key_arn = "{KEY}"',
+        f'topic_arn = "{TOPIC}", digest = {{ schedule = "rate(12 hours)", when_nothing_was_removed = true }}',
+    ),
+    *alarms("from 1 to 24", *(f"untrusted_hours = {hours}" for hours in (0, 25, 1.5))),
+    *alarms("from 1 to 20", *(f"postponements = {times}" for times in (0, 21, 1.5))),
+    *alarms("from 1 to 24", *(f"queue_age_hours = {hours}" for hours in (0, 25, 1.5))),
+    *alarms("from 1 to 100000", *(f"removals_per_hour = {images}" for images in (0, 100001, 1.5))),
+    *alarms("from 1 to 365", *(f"days_without_event = {days}" for days in (0, 366, 1.5))),
+    *alarms("from 1 to 7", *(f"days_without_sweep = {days}" for days in (0, 8, 1.5))),
+    *alarms("from 0 to 1000", *(f"function_errors = {errors}" for errors in (-1, 1001, 1.5))),
+    *alarms("minutes_of_throttling must be 5,", *(f"minutes_of_throttling = {minutes}" for minutes in (0, 7, 65))),
+    *alarms("account ids of 12 digits", 'quiet_accounts = ["12345678901"]'),
+    *alarms(None, "", "days_without_sweep = null, removals_per_hour = null", 'quiet_accounts = ["123456789012"]'),
+    *alarms(None, "untrusted_hours = 24, postponements = 20, queue_age_hours = 1, days_without_sweep = 7"),
+    *shared("alarms", None, "null"),
+    *shared("dashboard", "a bool", '"big"'),
     *shared("permissions_boundary_arn", "must be the ARN of a policy", '"boundary"'),
     *shared("permissions_boundary_arn", None, '"arn:aws:iam::aws:policy/PowerUserAccess"'),
     *shared("log_retention_days", "that CloudWatch Logs takes", "0", "2", "366"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sts import STSClient
 
 # https://docs.aws.amazon.com/boto3/latest/guide/retries.html: standard mode backs off on throttling and
@@ -68,6 +69,10 @@ def s3_client() -> S3Client:
 
 def scheduler_client() -> EventBridgeSchedulerClient:
     return boto3.client("scheduler", config=_CONFIG)
+
+
+def sns_client() -> SNSClient:
+    return boto3.client("sns", config=_CONFIG)
 
 
 def sts_client() -> STSClient:

@@ -9,7 +9,9 @@
     TAG#<repository>:<tag>       STATE    pushes: "<time>|<digest>"
     REMOVALS#<hour>              STATE    removals: how many
     REMEMBERED#<what>            STATE    images: what a version of a Lambda function runs, or a schedule starts
-    PLACE                        <place>  deregistered, and what was counted last: active, counted_at, deregistered_then
+    REMOVED#<hour>               <image id>  facts: of a removal that was finished in this hour
+    PLACE                        <place>  deregistered, last_event_at, expected_since, and what was counted last:
+                                          active, counted_at, deregistered_then
 
 Every write of an event can be repeated and reordered without changing the outcome: times are set once or only moved
 forwards, sets only grow (the first so many of `used_by` and `pushes` are kept), and a revision once deregistered stays
@@ -18,8 +20,9 @@ so, and is counted once. All reads are strongly consistent. Times are ISO 8601 i
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecr_cleanup.aws.ledger_table import Item, LedgerTable, Update, Value, number, text, texts, time, time_as_text
 from ecr_cleanup.errors import LedgerConflictError
@@ -29,7 +32,7 @@ from ecr_cleanup.manifest import Manifest
 from ecr_cleanup.settings import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -40,6 +43,10 @@ _NAMELESS_LIFETIME = timedelta(hours=24)
 _COUNTED_HOURS = 25
 _REMEMBERED_FOR = timedelta(days=365)
 _REMOVALS_LIFETIME = timedelta(days=3)
+# Digests can be switched on, or go on after a failure, so long afterwards.
+_REMOVED_LIFETIME = timedelta(days=35)
+# So rarely is it written down that a place was heard of: each event would be in the others' way.
+_HEARD_AGAIN_AFTER = timedelta(hours=1)
 _USERS_KEPT = 50
 # One push of a tag can prove something, two already cannot.
 _PUSHES_KEPT = 5
@@ -96,13 +103,16 @@ class PlaceRecord(NamedTuple):
     """How many task definitions a place had, and how many went since.
 
     `active` were counted at `counted_at`, both None where nobody counted yet. `deregistered` is the number of
-    deregistrations that events have told of in all, `deregistered_then` what it was at that moment.
+    deregistrations that events have told of in all, `deregistered_then` what it was at that moment. The newest event
+    that came from there, of any task definition, is of `last_event_at`; `expected_since` is when one was first missed.
     """
 
     active: int | None = None
     counted_at: datetime | None = None
     deregistered: int = 0
     deregistered_then: int = 0
+    last_event_at: datetime | None = None
+    expected_since: datetime | None = None
 
 
 class Ledger:
@@ -113,6 +123,7 @@ class Ledger:
 
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._table = LedgerTable(client, table_name)
+        self._heard_of: dict[Place, datetime] = {}
 
     def record_registration(
         self,
@@ -177,6 +188,20 @@ class Ledger:
             incomplete = "(attribute_not_exists(complete_at) OR complete_at < :at)"
             condition = f"deregistered_at < :at OR (deregistered_at = :at AND {incomplete})"
             self._table.update(update._replace(condition=condition))
+
+    def hear_of(self, place: Place, *, at: datetime) -> None:
+        """An event of that moment came from a place. One that is not an hour later than the last changes nothing."""
+        known = self._heard_of.get(place)
+        if known and at - known < _HEARD_AGAIN_AFTER:
+            return
+        later = "attribute_not_exists(last_event_at) OR last_event_at < :at"
+        self._table.update(Update(_PLACE, "SET last_event_at = :at", {"at": at}, later, sk=str(place)))
+        self._heard_of[place] = at
+
+    def expect_events_of(self, place: Place, *, since: datetime) -> None:
+        """Nothing was ever heard of a place that should be heard of; the first time stays."""
+        first = "attribute_not_exists(expected_since)"
+        self._table.update(Update(_PLACE, "SET expected_since = :at", {"at": since}, first, sk=str(place)))
 
     def task_definition(self, arn: str) -> TaskDefinitionRecord:
         """What is known about one task definition; an empty record where nothing is."""
@@ -326,9 +351,25 @@ class Ledger:
         if not began:
             raise LedgerConflictError(f"{image_id} was used again while its removal was being decided")
 
-    def finish_removal(self, image_id: ImageId, *, at: datetime) -> None:
-        """The image is gone and everybody was told."""
+    def finish_removal(self, image_id: ImageId, *, at: datetime, facts: Mapping[str, Any]) -> None:
+        """The image is gone and everybody was told. `facts` is for those who ask what went in this hour.
+
+        They may hear of it twice, in two hours, where a function dies between the two writes.
+        """
+        self._table.update(
+            Update(
+                _removed(_hour(at)),
+                "SET facts = :facts, expires_at = :expiry",
+                {"facts": json.dumps(dict(facts)), "expiry": _expiry(at, _REMOVED_LIFETIME)},
+                sk=str(image_id),
+            )
+        )
         self._table.update(Update(_image(image_id), "SET removed_at = :at", {"at": at}))
+
+    def removed_in(self, hour: datetime) -> Iterator[dict[str, Any]]:
+        """The facts of all removals that were finished in the hour that begins then, for 35 days."""
+        for item in self._table.query(_removed(hour)):
+            yield json.loads(item["facts"]["S"])
 
     def abandon_removal(self, image_id: ImageId) -> None:
         """The registry did not let the image go; it is not being removed any more."""
@@ -397,6 +438,8 @@ class Ledger:
                 counted_at=time(item, "counted_at"),
                 deregistered=number(item, "deregistered") or 0,
                 deregistered_then=number(item, "deregistered_then") or 0,
+                last_event_at=time(item, "last_event_at"),
+                expected_since=time(item, "expected_since"),
             )
             for item in self._table.query(_PLACE)
         }
@@ -445,6 +488,10 @@ def _remembered(name: str) -> str:
 
 def _removals(hour: datetime) -> str:
     return f"REMOVALS#{hour:%Y-%m-%dT%H}"
+
+
+def _removed(hour: datetime) -> str:
+    return f"REMOVED#{hour:%Y-%m-%dT%H}"
 
 
 def _hour(at: datetime) -> datetime:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ecr_cleanup.cli import clock
 from ecr_cleanup.cli.failures import DeniedError, NotFoundError
 from ecr_cleanup.cli.judging import with_indexes
-from ecr_cleanup.cli.output import dollars, size
 from ecr_cleanup.cli.pending import pending_check
 from ecr_cleanup.cli.references import references_of
 from ecr_cleanup.decision import RULES, Decision, Question, Verdict
@@ -17,6 +16,7 @@ from ecr_cleanup.image import ImageId, ImageStatus
 from ecr_cleanup.manifest import REFERRER_TAG
 from ecr_cleanup.policy import Policy
 from ecr_cleanup.report import dollars_a_month, iso
+from ecr_cleanup.texts import dollars, size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -13,11 +13,11 @@ from ecr_cleanup.cli import clock
 from ecr_cleanup.cli.failures import NotFoundError, ThrottledError
 from ecr_cleanup.cli.judging import judge, with_indexes
 from ecr_cleanup.cli.layers import Freed, freed_by, read_contents
-from ecr_cleanup.cli.output import dollars, size
 from ecr_cleanup.cli.references import repositories_of
 from ecr_cleanup.image import ImageStatus, Repository
 from ecr_cleanup.page import render
 from ecr_cleanup.report import Totals, dollars_a_month, image_row, report_head
+from ecr_cleanup.texts import dollars, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

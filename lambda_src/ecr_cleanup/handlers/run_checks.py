@@ -84,7 +84,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     response = process_partial_response(
         event=event, record_handler=careful(answer), processor=processor, context=context
     )
-    report_problems(run.problems_if_read)
+    if run.trust_is_known:
+        report_problems(run.problems_if_read)
     return response
 
 

@@ -10,16 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from ecr_cleanup.aws import clients
+from ecr_cleanup.aws import AWS_ERRORS, clients
+from ecr_cleanup.aws.ledger import PlaceRecord
 from ecr_cleanup.aws.sweep_ledger import SweepLedger
 from ecr_cleanup.aws.tagging import opted_in_repositories
 from ecr_cleanup.errors import LedgerConflictError, SweepError
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.handlers.adapters import Adapters
 from ecr_cleanup.handlers.records import careful
-from ecr_cleanup.observability import count, logger, metrics, report_problems, report_sweep, tracer
+from ecr_cleanup.observability import (
+    count,
+    logger,
+    metrics,
+    report_problems,
+    report_silence,
+    report_sweep,
+    tracer,
+)
 from ecr_cleanup.report import report_head
 from ecr_cleanup.settings import SweepSettings
+from ecr_cleanup.silence import silences
 from ecr_cleanup.survey import Survey
 from ecr_cleanup.sweeping import SweepRun
 
@@ -148,7 +158,8 @@ class _Sweep:
             count("SweepsLeft")
             logger.info("sweep already finished", extra={"sweep": sweep})
             return
-        report_problems(self._finder.problems_if_read)
+        if outcome.repositories is not None or self._finder.inventory_was_read:
+            report_problems(self._finder.problems)
         if outcome.repositories is None:
             self._go_on_later(outcome)
         else:
@@ -187,6 +198,22 @@ class _Sweep:
         )
         published = self._publish(head, place)
         report_sweep(place, repositories, published, per_repository=settings.repository_metrics)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Find out of which accounts nothing was heard for how long. What cannot be found out is found out tomorrow."""
+        ledger, inventory, now = _adapters().ledger, self._finder.inventory, _now()
+        deploying = {arn.split(":")[4] for arn in inventory.active} - _settings().quiet_accounts
+        try:
+            records = ledger.places()
+            for place in sorted(inventory.expected):
+                record = records.get(place, PlaceRecord())
+                if place.account in deploying and not (record.last_event_at or record.expected_since):
+                    ledger.expect_events_of(place, since=now)
+                    records[place] = record._replace(expected_since=now)
+            report_silence(silences(inventory.expected, records, deploying=deploying, now=now))
+        except AWS_ERRORS as error:
+            logger.exception("silence not known", extra={"reason": str(error)})
 
     def _publish(self, head: Mapping[str, Any], place: SweepPlace) -> list[str]:
         """Where the report is now; nowhere, if it cannot be written, or not whole."""

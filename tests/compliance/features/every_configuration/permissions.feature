@@ -85,7 +85,7 @@ Feature: Roles may do what they need and nothing else
   @noskip
   Scenario: Services take a role only on behalf of this account
     Given I have aws_iam_role defined
-    When its name is not ".*-((schedule|run)-checks|sweep|reader-.*)$" regex
+    When its name is not ".*-((schedule|run)-checks|sweep|digest|reader-.*)$" regex
     Then it must have assume_role_policy
     Then it must have Statement
     Then it must have Condition
@@ -111,4 +111,4 @@ Feature: Roles may do what they need and nothing else
     Then it must have Statement
     When its Sid is "^SendChecksAndSweeps$" regex
     Then it must have Resource
-    And its value must match the "^arn:aws:sqs:[a-z0-9-]+:[0-9]{12}:ecr-cleanup-(checks|sweeps|schedules-dead-letter)$" regex
+    And its value must match the "^arn:aws:sqs:[a-z0-9-]+:[0-9]{12}:ecr-cleanup-(checks|sweeps|digests|schedules-dead-letter)$" regex
