@@ -1,6 +1,6 @@
 """Evaluates queries of CloudWatch Logs Insights over JSON lines, as far as the documentation needs it.
 
-Knows `fields`, `filter` and `sort` with names, of `@message` whether it has a text in it, and refuses everything else:
+Knows `fields`, `filter`, `sort` and `limit`, of `@message` whether it has a text in it, and refuses the rest:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 """
 
@@ -18,6 +18,7 @@ _NAME = r"@?[A-Za-z_]\w*(?:\.\w+)*"
 _NAMES = re.compile(rf"{_NAME}(?:\s*,\s*{_NAME})*")
 _PRESENT = re.compile(rf"ispresent\((?P<name>{_NAME})\)")
 _EQUAL = re.compile(rf'(?P<name>{_NAME})\s*=\s*(?:"(?P<text>[^"]*)"|(?P<number>\d+))')
+_GREATER = re.compile(rf"(?P<name>{_NAME})\s*>\s*(?P<number>\d+)")
 _LIKE = re.compile(r'@message\s+like\s+"(?P<text>[^"]+)"')
 _SORT = re.compile(rf"(?P<name>{_NAME})\s+(?P<order>asc|desc)")
 # So many fields of a line are found: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Parse.html
@@ -46,6 +47,8 @@ def evaluate(query: str, lines: Iterable[Mapping[str, Any]]) -> list[Row]:
             case "sort":
                 match = _matched(_SORT, rest)
                 rows.sort(key=lambda row, key=match["name"]: row[key], reverse=match["order"] == "desc")  # type: ignore[misc]
+            case "limit" if rest.isdigit():
+                rows = rows[: int(rest)]
             case _:
                 raise QueryError(f"the command {name!r} is not known here")
     return [{name: row[name] for name in shown if name in row} for row in rows]
@@ -82,6 +85,8 @@ def _holds(condition: str, row: Row) -> bool:
         return present["name"] in row
     if like := _LIKE.fullmatch(condition):
         return like["text"] in row["@message"]
+    if greater := _GREATER.fullmatch(condition):
+        return bool(row.get(greater["name"], 0) > int(greater["number"]))
     match = _matched(_EQUAL, condition)
     wanted = match["text"] if match["number"] is None else int(match["number"])
     return bool(row.get(match["name"]) == wanted)

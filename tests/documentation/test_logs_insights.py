@@ -20,6 +20,11 @@ def test_finds_what_the_filter_says_and_nothing_else() -> None:
     assert evaluate("fields name | filter ispresent(removed) | filter removed = 2", LINES) == []
 
 
+def test_finds_what_is_greater_and_no_more_than_the_limit() -> None:
+    assert evaluate("fields name | filter size > 1", LINES) == [{"name": "a"}]
+    assert evaluate("fields name | sort @timestamp desc | limit 2", LINES) == [{"name": "c"}, {"name": "b"}]
+
+
 def test_finds_a_text_anywhere_in_the_line() -> None:
     assert evaluate('fields name | filter @message like "latest"', LINES) == [{"name": "a"}]
     assert evaluate('fields name | filter @message like "nowhere"', LINES) == []
@@ -51,6 +56,7 @@ def test_of_a_long_line_only_the_first_fields_are_found() -> None:
         "fields name | filter removed = 1 and size = 3",
         "fields name as other",
         "fields name | sort name",
+        "fields name | limit all",
         "fields",
     ],
 )
