@@ -25,7 +25,7 @@ from bench.function import run_function
 from bench.place import REGION, Place, Size, local_place, pending_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DOCUMENT = _ROOT / "docs/benchmarks.md"
@@ -47,7 +47,9 @@ _SWEEP = (
     "One repository on local AWS. One image of a hundred is old and unused, as many as there are task definitions (at "
     "most nine of ten) are used, all others are five days old. *Reads* are the calls for the inventory and for the "
     "listings of repositories and images; their *lower bound* is what the page sizes of 100 rows and 1,000 images "
-    "allow, with one page for each question that has fewer rows. *Further calls* are all others (ledger, schedules)."
+    "allow, with one page for each question that has fewer rows. *Further calls* are all others (ledger, schedules): "
+    "the ledger is asked about all task definitions that use an image, a hundred a call, which counts where these are "
+    "many and few images are removable."
 )
 _COMPARISON = (
     "{images:,} images, {used:,} of them used by task definitions of another account, {removable:,} removable. That "
@@ -262,15 +264,22 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], list[
 )
 
 
+def _circumstances(readings: Collection[Mapping[str, Any]]) -> Iterator[str]:
+    for machine in dict.fromkeys(found["machine"] for found in readings):
+        loads = [found["load"] for found in readings if found["machine"] == machine]
+        load = f"{min(loads):.1f}" if len(loads) == 1 else f"{min(loads):.1f} to {max(loads):.1f}"
+        yield f"{machine}; the load of the machine was {load} when it began"
+
+
 def document(readings: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page, of what each part that was measured read (`reading`), and when and on which machine (`measured`)."""
+    """The page, of the `reading` of each part that was measured, and when, on which `machine` and under what `load`."""
     lines = ["# Benchmarks", "", "What `make bench` measured. Written by it; do not edit.", ""]
     for title, parts, section in _SECTIONS:
         there = {part: readings[part] for part in parts if part in readings}
         lines += [f"## {title}", ""]
         if there:
             lines += [*section({part: found["reading"] for part, found in there.items()}), ""]
-            lines += [f"Measured {'; '.join(dict.fromkeys(found['measured'] for found in there.values()))}.", ""]
+            lines += [f"Measured {'; '.join(_circumstances(there.values()))}.", ""]
         if missing := [part for part in parts if part not in there]:
             how = " AWSLABS=PATH, the path of a checkout," if missing == ["comparison"] else ""
             lines += [f"Not measured: {', '.join(missing)}. `make bench`{how} does it.", ""]
@@ -304,7 +313,7 @@ def _machine() -> str:
                   if line.startswith("model name")), platform.machine())  # fmt: skip
     return (
         f"on {datetime.now(UTC):%Y-%m-%d} with {os.cpu_count()} cores of {model}, Python {platform.python_version()}, "
-        f"{platform.system()}, the load of the machine being {os.getloadavg()[0]:.1f}"
+        f"{platform.system()}"
     )
 
 
@@ -325,7 +334,7 @@ def main(arguments: list[str] | None = None) -> None:
     readings = json.loads(asked.readings.read_text()) if asked.readings.exists() else {}
     asked.readings.parent.mkdir(parents=True, exist_ok=True)
     for part in asked.parts or known:
-        measured = _machine()
+        began = {"machine": _machine(), "load": os.getloadavg()[0]}
         if part in others:
             reading = others[part]()
         elif part in _SIZES:
@@ -336,7 +345,7 @@ def main(arguments: list[str] | None = None) -> None:
             print("comparison: skipped, as no path of a checkout was given (make bench AWSLABS=PATH)")
             continue
         print(f"{part}: {json.dumps(reading)}", flush=True)
-        readings[part] = {"measured": measured, "reading": reading}
+        readings[part] = {**began, "reading": reading}
         asked.readings.write_text(json.dumps(readings, indent=2))
         asked.document.write_text(document(readings))
 

@@ -123,7 +123,9 @@ def test_goals_that_are_missed_are_named() -> None:
         ],
         "1000/1000": {"sweep": sweep, "checks": sweep},
     }
-    text = bench_main.document({part: {"measured": "now", "reading": reading} for part, reading in readings.items()})
+    began = {"machine": "here", "load": 2.0}
+    text = bench_main.document({part: {**began, "reading": reading} for part, reading in readings.items()})
+    assert "Measured here; the load of the machine was 2.0 when it began." in text
     assert "less than 50 ms. Not reached: `run_checks`, `sweep`." in text
     assert "Not reached: seconds, memory, growth." in text
     assert "for each removable image. Not reached: 1,000 / 1,000." in text
