@@ -432,7 +432,8 @@ def test_asks_the_ledger_about_one_user_of_each_image_unless_that_one_is_gone(
     # After these comes whoever may run what nobody uses under a tag that has moved.
     assert asked[:2] == [{*arns[:3]}, {*arns[4::3], *arns[5::3]}]
     assert [users[image] for image in images] == [{*arns[::3]}, {*arns[4::3]}, set()]
-    assert [bool(sweeper.due(image)) for image in images] == [False, False, True]
+    rules = {judged.image.id: judged.decision.rule for judged in sweeper.rows.all()}
+    assert [rules[image] for image in images] == ["in_use", "in_use", "may_be_pinned"]
 
 
 def test_an_image_that_was_just_used_gets_a_check_too(sweeper: Sweeper) -> None:
