@@ -122,7 +122,7 @@ LONGEST_CODE, LONGEST_CODE_OF_LENGTHS = 15, 7
 # Lengths of codes are given by codes, too, whose own lengths come in this order.
 REPEAT, FEW_ZEROS, MANY_ZEROS = 16, 17, 18
 ORDER = [REPEAT, FEW_ZEROS, MANY_ZEROS, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
-CANDIDATES = 32  # how many earlier places are tried for the longest match
+CANDIDATES = 128  # how many earlier places are tried for the longest match
 
 
 def deflated(data: bytes) -> bytes:
@@ -156,9 +156,13 @@ def _tokens(data: bytes) -> Iterator[tuple[int, ...]]:
     """Literals and the end of the block as symbols; matches as symbol and extra bits, of length and of distance."""
     seen: dict[bytes, list[int]] = {}
     position = 0
+    match = (0, 0)
     while position < len(data):
-        length, distance = _longest_match(data, position, seen)
-        if length:
+        length, distance = match
+        seen.setdefault(data[position : position + SHORTEST], []).append(position)
+        next_match = _longest_match(data, position + 1, seen)
+        # A byte by itself is worth it where a longer match follows.
+        if length > 0 and length >= next_match[0]:
             code = bisect_right(LENGTH_STARTS, length) - 1
             far = bisect_right(DISTANCE_STARTS, distance) - 1
             yield (
@@ -169,12 +173,14 @@ def _tokens(data: bytes) -> Iterator[tuple[int, ...]]:
                 distance - DISTANCE_STARTS[far],
                 DISTANCE_EXTRA_BITS[far],
             )
+            for place in range(position + 1, position + length):
+                seen.setdefault(data[place : place + SHORTEST], []).append(place)
+            position += length
+            match = _longest_match(data, position, seen)
         else:
             yield (data[position],)
-        following = position + (length or 1)
-        for place in range(position, following):
-            seen.setdefault(data[place : place + SHORTEST], []).append(place)
-        position = following
+            position += 1
+            match = next_match
     yield (END_OF_BLOCK,)
 
 
