@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint unit test test-all test-slow test-end-to-end test-others soak bench mutation clean
+.PHONY: help install demo dashboard lint unit test test-all test-slow test-end-to-end test-others soak bench mutation clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ install: $(STAMP) ## Make the virtual environment
 
 demo: $(STAMP) ## Show the main job on local AWS, without an AWS account (PICTURE=docs/images/plan.svg draws its plan)
 	@PYTHONPATH=tests $(RUN) -m demo $(if $(PICTURE),--picture $(PICTURE))
+
+dashboard: $(STAMP) ## Draw the dashboard of CloudWatch, as two weeks on local AWS would show it, into docs/images
+	@PYTHONPATH=tests $(RUN) -m dashboard_picture docs/images/dashboard.svg
 
 lint: $(STAMP) ## ruff, mypy --strict and terraform fmt
 	@$(RUN) -m ruff check .

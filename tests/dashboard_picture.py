@@ -1,6 +1,6 @@
 """Draws the dashboard as a picture, from its JSON, with the metrics and logs of a local AWS.
 
-`PYTHONPATH=tests python -m dashboard_picture docs/images/dashboard.svg` applies `examples/local`, lets two weeks of
+`make dashboard` applies `examples/local`, lets two weeks of
 deployments, removals and troubles pass, and draws what CloudWatch would show then.
 """
 

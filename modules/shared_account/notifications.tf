@@ -192,7 +192,7 @@ data "aws_iam_policy_document" "digest" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["sns.${local.region}.amazonaws.com"]
+        values   = ["sns.${local.region}.${data.aws_partition.current.dns_suffix}"]
       }
 
       dynamic "condition" {
