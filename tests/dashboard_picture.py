@@ -160,7 +160,7 @@ def _short(value: float) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.1f} {unit}"
-    return f"{value:g}"
+    return f"{value:.3g}"
 
 
 def live(installation: Installation) -> None:

@@ -114,7 +114,7 @@ class Finder:
     @property
     def problems(self) -> tuple[TrustProblem, ...]:
         """The same, of an inventory that is read now if nobody needed to know so far."""
-        return self.inventory.problems and self.problems_if_read
+        return tuple(dict.fromkeys((*self.inventory.problems, *self.problems_if_read)))
 
     @property
     def inventory_was_read(self) -> bool:

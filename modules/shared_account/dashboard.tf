@@ -40,7 +40,7 @@ locals {
   ]
   log_widgets = {
     "1" = { title = "The last removals", functions = ["run_checks"], query = "fields @timestamp, action, repository, tags.0, bytes, reason | filter removed = 1 | sort @timestamp desc | limit 20" }
-    "3" = { title = "The last postponements for trouble", functions = ["run_checks"], query = "fields @timestamp, repository, tags.0, rule, reason, attempt | filter attempt > 0 | sort @timestamp desc | limit 20" }
+    "3" = { title = "Postponed again, since something does not work", functions = ["run_checks"], query = "fields @timestamp, repository, tags.0, rule, reason, attempt | filter verdict = \"postpone\" | filter attempt > 0 | sort @timestamp desc | limit 20" }
   }
 
   row_height = 26 # more than any row needs; CloudWatch moves widgets up
