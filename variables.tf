@@ -85,7 +85,7 @@ variable "sweep" {
   type = object({
     schedule           = optional(string, "rate(1 day)")
     report_bucket      = optional(string)
-    report_prefix      = optional(string, "ecr-cleanup/")
+    report_prefix      = optional(string)
     repository_metrics = optional(bool, true)
   })
   description = <<-EOT
@@ -95,7 +95,8 @@ variable "sweep" {
     - `schedule`: when, as EventBridge Scheduler writes it: `rate(1 day)`, or `cron(0 3 * * ? *)`, in UTC.
     - `report_bucket`: an S3 bucket in the region of this module that gets a report of each sweep, as a page and as JSON.
       Default: there is none.
-    - `report_prefix`: how the names of the objects begin that are put there, such as `ecr-cleanup/`.
+    - `report_prefix`: how the names of the objects begin that are put there, such as `clean-up/`. Default:
+      `name_prefix` and a slash. Two installations must not have the same one in the same bucket.
     - `repository_metrics`: whether each opted-in repository has four metrics of its own, for which CloudWatch charges.
   EOT
   default     = {}

@@ -68,6 +68,10 @@ class LedgerConflictError(EcrCleanupError):
     """What the ledger says of an image changed between reading and writing."""
 
 
+class LeasedToSameMessageError(LedgerConflictError):
+    """A function is at the sweep that this very message asked for; it is needed again should that function die."""
+
+
 class ScheduleConflictError(EcrCleanupError):
     """A schedule kept appearing and disappearing while it was being put."""
 

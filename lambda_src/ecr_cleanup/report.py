@@ -149,6 +149,7 @@ def report_head(
     problems: Iterable[TrustProblem],
     asked_what_runs: bool,
     repositories: Mapping[Repository, Totals],
+    failures: Iterable[str] = (),
     assumed_opted_in: bool = False,
     images_left_out: int = 0,
 ) -> dict[str, Any]:
@@ -172,6 +173,7 @@ def report_head(
         "dollars_per_gb_month": DOLLARS_PER_GB_MONTH,
         "trusted": not trouble,
         "problems": trouble,
+        "failures": list(failures),
         "asked_what_runs": asked_what_runs,
         "assumed_opted_in": assumed_opted_in,
         "totals": together.figures(),

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ecr_cleanup.image import Repository
 from ecr_cleanup.report import image_row
-from ecr_cleanup.report_page import fill
+from ecr_cleanup.report_page import filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import IO
 
     from _typeshed import WriteableBuffer
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from ecr_cleanup.survey import Judged
 
 ON_THE_PAGE = 50_000
-"""So many images are on the page: those first that look unused, the largest of them first."""
+BYTES_ON_THE_PAGE = 32_000_000
+"""So many images are on the page, and no more than so many bytes of them: those first that look unused, the largest of
+them first. An image with many users takes two kilobytes, and a browser, like the function, has to hold them all."""
 
 
 class SweepReport:
@@ -65,29 +67,46 @@ class SweepReport:
 
         `head` is the report without its images.
         """
-        everything = io.BufferedReader(_Stream(_document(head, self._all_rows(head, place))))
-        as_json = self._bucket.put("report.json", everything, "application/json")
-        largest = heapq.nlargest(ON_THE_PAGE, self._all_rows(head, place), key=_gain)
+        as_json = self._put("report.json", _document(head, self._all_rows(head, place)), "application/json")
+        largest = _largest(self._all_rows(head, place))
         left_out = head["totals"]["images"] - len(largest)
-        document = json.dumps({**head, "images_left_out": left_out, "images": [json.loads(row) for row in largest]})
-        page = fill(self._bucket.page(), document).encode()
-        return [as_json, self._bucket.put("report.html", io.BytesIO(page), "text/html; charset=utf-8")]
+        page = filled(self._bucket.page(), _document({**head, "images_left_out": left_out}, largest))
+        return [as_json, self._put("report.html", page, "text/html; charset=utf-8")]
+
+    def _put(self, name: str, pieces: Iterator[bytes], content_type: str) -> str:
+        return self._bucket.put(name, io.BufferedReader(_Stream(pieces)), content_type)
 
     def _all_rows(self, head: Mapping[str, Any], place: SweepPlace) -> Iterator[bytes]:
-        """Every image once, as JSON."""
+        """Every image once, as JSON, of those repositories that the report has.
+
+        The others opted out while they were being read.
+        """
+        there = {_name(head, each) for each in head["repositories"]}
         for number in range(place.part):
-            void = {repository for repository, first in place.begun_anew.items() if number < first}
+            known = there - {repository for repository, first in place.begun_anew.items() if number < first}
             with tempfile.TemporaryFile() as part:
                 self._bucket.get_part(number, part)
                 part.seek(0)
                 for row in gzip.GzipFile(fileobj=part):
-                    if not void or _repository(row, head) not in void:
+                    if _name(head, json.loads(row)) in known:
                         yield row.rstrip()
 
 
-def _repository(row: bytes, head: Mapping[str, Any]) -> str:
-    image = json.loads(row)
-    return str(Repository(head["registry"], image["region"], image["repository"]))
+def _name(head: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """The name of the repository that a row of images or of repositories is about."""
+    return str(Repository(head["registry"], row["region"], row["repository"]))
+
+
+def _largest(rows: Iterable[bytes]) -> list[bytes]:
+    """As many rows as the page can have, those with the largest gain, and the largest first."""
+    heap: list[tuple[tuple[bool, int], int, bytes]] = []
+    size = 0
+    for number, row in enumerate(rows):
+        heapq.heappush(heap, (_gain(row), -number, row))
+        size += len(row)
+        while len(heap) > ON_THE_PAGE or size > BYTES_ON_THE_PAGE:
+            size -= len(heapq.heappop(heap)[2])
+    return [row for _, _, row in sorted(heap, reverse=True)]
 
 
 def _gain(row: bytes) -> tuple[bool, int]:
@@ -95,7 +114,7 @@ def _gain(row: bytes) -> tuple[bool, int]:
     return image["verdict"] == "remove", image["bytes"]
 
 
-def _document(head: Mapping[str, Any], rows: Iterator[bytes]) -> Iterator[bytes]:
+def _document(head: Mapping[str, Any], rows: Iterable[bytes]) -> Iterator[bytes]:
     """A report as JSON, a row at a time."""
     yield json.dumps(head).encode()[:-1] + b', "images": ['
     for number, row in enumerate(rows):

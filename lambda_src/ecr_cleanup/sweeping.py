@@ -116,17 +116,21 @@ class SweepRun:
     time_left: Callable[[], timedelta]
     unreadable: Sequence[str] = ()
 
-    def run(self, sweep: str | None = None, *, asked_at: datetime | None = None) -> SweepOutcome | None:
+    def run(
+        self, sweep: str | None = None, *, asked_at: datetime | None = None, asked_by: str = ""
+    ) -> SweepOutcome | None:
         """Begin, or go on with, a sweep: with the one of this name, or any. None where there is nothing more to do.
 
-        `asked_at` is when somebody wished for it; a sweep that was finished since then has been made.
+        `asked_at` is when somebody wished for it; a sweep that was finished since then has been made. `asked_by` is the
+        message that says so.
 
         Raises:
-            LedgerConflictError: another function is at it.
+            LeasedToSameMessageError: another function that got the same message is at it.
+            LedgerConflictError: another one is.
         """
         now = self._saved_at = self.clock()
         self._lease = now + self.time_left()
-        place = self.sweeps.claim(sweep, asked_at=asked_at or now, now=now, until=self._lease)
+        place = self.sweeps.claim(sweep, asked_at=asked_at or now, now=now, until=self._lease, by=asked_by)
         if place is None:
             return None
         self._place = place
@@ -178,14 +182,23 @@ class SweepRun:
             self._has_read = True
             self._take(newest.take(page.images), tags, policy, newer_images=count)
             if page.next_token and self._time_is_up():
-                # The next run knows only when the newest were pushed. A check tells whether they still are.
-                self._take(newest.held_back(), tags, policy, newer_images=count)
+                # The next run knows only when the newest were pushed. A check tells whether they still are, and until
+                # then they count as such.
+                self._take(newest.held_back(), tags, policy, newer_images=count, counted_as_newest=True)
                 self._place = replace(self._place, token=page.next_token, newest=newest.times)
                 return False
         self._take(newest.held_back(), tags, policy, newer_images=0)
         return True
 
-    def _take(self, images: Sequence[Image], tags: Mapping[str, str], policy: Policy, *, newer_images: int) -> None:
+    def _take(
+        self,
+        images: Sequence[Image],
+        tags: Mapping[str, str],
+        policy: Policy,
+        *,
+        newer_images: int,
+        counted_as_newest: bool = False,
+    ) -> None:
         """Judge images, of each of which so many are newer, count them, and make the checks that are missing."""
         if not images:
             return
@@ -194,7 +207,7 @@ class SweepRun:
         with ThreadPoolExecutor(max_workers=_PARALLEL_CALLS, thread_name_prefix="sweep") as pool:
             made = pool.map(lambda each: self._make_check(each, due), [each for each in judged if each.needs_check])
             self._place = replace(self._place, checks=self._place.checks + sum(made))
-        for each in judged:
+        for each in self.survey.judge(tags, images, lambda _: 0) if counted_as_newest else judged:
             self._place.totals.take(each)
             if self.report:
                 self.report.add(each)

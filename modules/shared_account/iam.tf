@@ -271,7 +271,7 @@ data "aws_iam_policy_document" "sweep" {
     content {
       sid       = "WriteReports"
       actions   = ["s3:GetObject", "s3:PutObject"]
-      resources = ["arn:${local.partition}:s3:::${statement.value}/${var.sweep.report_prefix}*"]
+      resources = ["arn:${local.partition}:s3:::${statement.value}/${local.report_prefix}*"]
     }
   }
 }

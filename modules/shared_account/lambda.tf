@@ -37,7 +37,7 @@ locals {
         FUNCTION_ROLE_ARN  = "arn:${local.partition}:iam::${local.account_id}:role/${var.name_prefix}-sweep"
         SWEEP_QUEUE_ARN    = try(local.queue_arns["sweeps"], "")
         REPORT_BUCKET      = try(coalesce(var.sweep.report_bucket), "")
-        REPORT_PREFIX      = try(var.sweep.report_prefix, "")
+        REPORT_PREFIX      = local.report_prefix
         REPOSITORY_METRICS = tostring(try(var.sweep.repository_metrics, true))
         QUIET_ACCOUNTS     = join(",", sort(try(var.alarms.quiet_accounts, [])))
       })

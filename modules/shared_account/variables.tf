@@ -116,7 +116,7 @@ variable "sweep" {
   type = object({
     schedule           = optional(string, "rate(1 day)")
     report_bucket      = optional(string)
-    report_prefix      = optional(string, "ecr-cleanup/")
+    report_prefix      = optional(string)
     repository_metrics = optional(bool, true)
   })
   description = <<-EOT
@@ -126,7 +126,8 @@ variable "sweep" {
     - `schedule`: when, as EventBridge Scheduler writes it: `rate(1 day)`, or `cron(0 3 * * ? *)`, in UTC.
     - `report_bucket`: an S3 bucket in the region of this module that gets a report of each sweep, as a page and as JSON.
       Default: there is none.
-    - `report_prefix`: how the names of the objects begin that are put there, such as `ecr-cleanup/`.
+    - `report_prefix`: how the names of the objects begin that are put there, such as `clean-up/`. Default:
+      `name_prefix` and a slash. Two installations must not have the same one in the same bucket.
     - `repository_metrics`: whether each opted-in repository has four metrics of its own, for which CloudWatch charges.
   EOT
   default     = {}
@@ -140,8 +141,8 @@ variable "sweep" {
     error_message = "sweep.report_bucket must be the name of an S3 bucket, such as \"acme-reports\", or be left out."
   }
   validation {
-    condition     = var.sweep == null || can(regex("^[0-9A-Za-z!_.'()/-]{0,500}$", var.sweep.report_prefix))
-    error_message = "sweep.report_prefix must be up to 500 letters, digits and ! _ . ' ( ) / -, such as \"ecr-cleanup/\"."
+    condition     = try(var.sweep.report_prefix, null) == null || can(regex("^([0-9A-Za-z!_.'()-]+/?)*$", var.sweep.report_prefix)) && length(var.sweep.report_prefix) <= 500
+    error_message = "sweep.report_prefix must be up to 500 letters, digits and ! _ . ' ( ) / -, without a slash at the beginning and without two in a row, such as \"clean-up/\"."
   }
 }
 

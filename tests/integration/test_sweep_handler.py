@@ -10,8 +10,12 @@ import boto3
 import jsonschema
 import pytest
 
+from ecr_cleanup import sweep_report
 from ecr_cleanup.aws import clients
+from ecr_cleanup.aws import ecr as ecr_adapter
+from ecr_cleanup.aws.ecr import Registry
 from ecr_cleanup.aws.report_bucket import ReportBucket
+from ecr_cleanup.aws.sweep_ledger import SweepLedger
 from ecr_cleanup.check import Check
 from ecr_cleanup.errors import SweepError
 from ecr_cleanup.handlers import adapters, sweep
@@ -177,6 +181,76 @@ def test_publishes_its_report(function: Function, ecr: Pushed, clock: FakeClock)
     assert json.loads(page.removeprefix(PAGE[: PAGE.index('"REPORT"')]).removesuffix("</script>")) == report
     (line,) = (line for line in function.logs() if line.get("message") == "sweep finished")
     assert line["reports"] == ["s3://reports/cleanup/report.json", "s3://reports/cleanup/report.html"]
+
+
+@pytest.mark.usefixtures("with_report")
+def test_the_page_has_those_with_the_largest_gain_and_no_more_than_a_browser_can_hold(
+    function: Function, ecr: Pushed, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = ecr.repository("team/app", ecr_cleanup="enabled")
+    images = [push_old(ecr, clock, repository, f"v{n}", content="x" * n) for n in range(9)]
+    monkeypatch.setattr(sweep_report, "BYTES_ON_THE_PAGE", 2_000)
+    assert function(START) == []
+    report = json.loads(stored("cleanup/report.json"))
+    page = stored("cleanup/report.html")
+    shown = json.loads(page.removeprefix(PAGE[: PAGE.index('"REPORT"')]).removesuffix("</script>"))
+    assert sum(len(json.dumps(image)) for image in shown["images"]) <= 2_000
+    assert 2 <= len(shown["images"]) < len(images)
+    assert shown["images_left_out"] == len(images) - len(shown["images"])
+    rows = sorted(report["images"], key=lambda row: row["bytes"], reverse=True)
+    assert [row["bytes"] for row in shown["images"]] == [row["bytes"] for row in rows[: len(shown["images"])]]
+
+
+@pytest.mark.usefixtures("with_report")
+def test_a_repository_that_opted_out_while_it_was_read_is_not_in_the_report(
+    function: Function, ecr: Pushed, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ecr_adapter, "_IMAGES_PER_PAGE", 1)
+    first, second = (ecr.repository(name, ecr_cleanup="enabled") for name in ("team/a", "team/b"))
+    for repository in (first, second):
+        for tag in ("v1", "v2"):
+            push_old(ecr, clock, repository, tag, content=tag)
+    assert function(START, context=Context(remaining=timedelta(seconds=30))) == []
+    arn = boto3.client("ecr").describe_repositories(repositoryNames=["team/a"])["repositories"][0]["repositoryArn"]
+    boto3.client("ecr").untag_resource(resourceArn=arn, tagKeys=["ecr-cleanup"])
+    clock.advance(minutes=30)
+    assert function(START) == []
+    report = json.loads(stored("cleanup/report.json"))
+    assert {each["repository"] for each in report["repositories"]} == {"team/b"}
+    assert {row["repository"] for row in report["images"]} == {"team/b"}
+
+
+@pytest.mark.usefixtures("with_report")
+def test_what_could_not_be_read_is_in_the_report(
+    function: Function, ecr: Pushed, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_old(ecr, clock, ecr.repository("team/app", ecr_cleanup="enabled"), "v1")
+    monkeypatch.setattr(Registry, "pages", raises(aws_error("AccessDeniedException")))
+    assert function(START) == []
+    report = json.loads(stored("cleanup/report.json"))
+    jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    (failure,) = report["failures"]
+    assert "team/app" in failure
+    assert "AccessDeniedException" in failure
+
+
+def test_a_message_that_came_twice_stays_in_the_queue_while_the_first_is_worked_at(
+    function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it taken away, nobody would go on if the function that is at it died."""
+    again: list[Any] = []
+    real = SweepLedger.claim
+
+    def claim(ledger: SweepLedger, *arguments: Any, **more: Any) -> Any:
+        place = real(ledger, *arguments, **more)
+        if not again:
+            again.append(None)
+            again[:] = [function(START)]
+        return place
+
+    monkeypatch.setattr(SweepLedger, "claim", claim)
+    assert function(START) == []
+    assert again == [["message-0"]]
 
 
 @pytest.mark.usefixtures("with_report")

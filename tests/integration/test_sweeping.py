@@ -14,7 +14,7 @@ from ecr_cleanup.aws import ecr as ecr_adapter
 from ecr_cleanup.aws.sweep_ledger import SweepLedger, SweepPlace
 from ecr_cleanup.check import Check
 from ecr_cleanup.decision import Verdict
-from ecr_cleanup.errors import LedgerConflictError
+from ecr_cleanup.errors import LeasedToSameMessageError, LedgerConflictError
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.inventory import SourceStatus
 from ecr_cleanup.report import Totals, total
@@ -74,7 +74,7 @@ class Sweeper:
         self.rows = Rows()
         self.time_left: Callable[[], timedelta] = lambda: LONG
 
-    def start(self, sweep: str | None = None) -> tuple[SweepRun, SweepOutcome | None]:
+    def start(self, sweep: str | None = None, *, asked_by: str = "") -> tuple[SweepRun, SweepOutcome | None]:
         bench = self.bench
         live_usage = bench.live_usage()
         finder = Finder(
@@ -98,7 +98,7 @@ class Sweeper:
             clock=bench.clock,
             time_left=self.time_left,
         )
-        return run, run.run(sweep)
+        return run, run.run(sweep, asked_by=asked_by)
 
     def sweep(self) -> dict[Repository, Totals]:
         """One sweep in one run, closed as the function does."""
@@ -637,6 +637,18 @@ def test_two_functions_do_not_sweep_at_a_time(sweeper: Sweeper) -> None:
     sweeper.start()
 
 
+def test_knows_the_message_of_the_function_that_is_at_it(sweeper: Sweeper) -> None:
+    run, _ = sweeper.start(asked_by="one")
+    with pytest.raises(LeasedToSameMessageError):
+        sweeper.start(asked_by="one")
+    for other in ("another", ""):
+        with pytest.raises(LedgerConflictError) as raised:
+            sweeper.start(asked_by=other)
+        assert type(raised.value) is LedgerConflictError
+    run.leave()
+    sweeper.start(asked_by="one")
+
+
 def test_a_sweep_that_is_finished_is_not_gone_on_with(sweeper: Sweeper) -> None:
     run, outcome = sweeper.start()
     assert outcome
@@ -666,6 +678,27 @@ def test_whoever_lost_the_sweep_to_another_cannot_finish_it(sweeper: Sweeper) ->
 
 def in_pages(images: list[Any], size: int) -> Iterator[list[Any]]:
     return (images[start : start + size] for start in range(0, len(images), size))
+
+
+def test_what_may_be_among_the_newest_counts_as_such_until_its_check(
+    sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing in two parts, of which only the second tells which images are the newest."""
+    monkeypatch.setattr(ecr_adapter, "_IMAGES_PER_PAGE", 2)
+    bench = sweeper.bench
+    bench.configure(NEWEST_IMAGES="2")
+    for days in (50, 40, 30, 25):
+        bench.push(f"v{days}", content=f"v{days}", days_ago=days)
+    sweeper.time_left = times(1)
+    run, outcome = sweeper.start()
+    assert outcome
+    assert outcome.repositories is None
+    run.leave()
+    read = sorted(sweeper.rows.all(), key=lambda judged: judged.image.pushed_at, reverse=True)
+    assert [judged.decision.rule == "newest" for judged in read] == [True, True, False, False]
+    assert outcome.place.totals.kept["newest"].images == 2
+    assert outcome.place.totals.reclaimable.images == 2
+    assert all(sweeper.due(judged.image.id) for judged in read)
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])

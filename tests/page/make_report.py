@@ -47,6 +47,7 @@ def make_report(images: int, *, seed: int = 7, **head: Any) -> dict[str, Any]:
         "dollars_per_gb_month": 0.1,
         "trusted": True,
         "problems": [],
+        "failures": [],
         "asked_what_runs": True,
         "assumed_opted_in": False,
         "totals": totals,

@@ -208,6 +208,7 @@ def test_says_what_is_not_known(page: Page) -> None:
     unknown: dict[str, Any] = {
         "trusted": False,
         "problems": [problem] * 9,
+        "failures": ["team/app: AccessDenied"] * 9,
         "asked_what_runs": False,
         "images_left_out": 7,
     }
@@ -216,6 +217,7 @@ def test_says_what_is_not_known(page: Page) -> None:
     for said in (
         "222222222222 / eu-central-1",
         "and 1 more",
+        "team/app: AccessDenied",
         "not asked what runs",
         "7 images are not listed",
         "opting in",

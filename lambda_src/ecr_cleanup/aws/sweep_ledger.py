@@ -1,7 +1,7 @@
 """What the ledger keeps of sweeps: who is at it, how far it is, and what it has counted.
 
 pk                 sk              what
-SWEEP              STATE           place, leased_until, and of the last one: summary
+SWEEP              STATE           place, leased_until, leased_by, and of the last one: summary
 SWEPT#<sweep>      <repository>    totals: of a repository that is done
 """
 
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ecr_cleanup.aws.ledger_table import STATE, LedgerTable, Update, Value, text, time, time_as_text
-from ecr_cleanup.errors import LedgerConflictError
+from ecr_cleanup.errors import LeasedToSameMessageError, LedgerConflictError
 from ecr_cleanup.image import Repository
 from ecr_cleanup.report import Totals
 
@@ -114,19 +114,23 @@ class SweepLedger:
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._table = LedgerTable(client, table_name)
 
-    def claim(self, sweep: str | None, *, asked_at: datetime, now: datetime, until: datetime) -> SweepPlace | None:
+    def claim(
+        self, sweep: str | None, *, asked_at: datetime, now: datetime, until: datetime, by: str = ""
+    ) -> SweepPlace | None:
         """Take over the sweep that is not finished, or begin one; nobody else gets it before `until`.
 
         `sweep` is the one to go on with, None any. None is returned where that one is finished, or one was finished
-        since `asked_at`: messages can come twice.
+        since `asked_at`: messages can come twice. `by` is the message that asks.
 
         Raises:
-            LedgerConflictError: somebody is at it.
+            LeasedToSameMessageError: a function that got the same message is at it.
+            LedgerConflictError: another one is.
         """
         item = self._table.get({_SWEEP: _SWEEP})[_SWEEP]
         leased_until, known = time(item, "leased_until"), text(item, "place")
         if leased_until and leased_until > now:
-            raise LedgerConflictError(f"a sweep is being made, by {leased_until:%Y-%m-%dT%H:%M:%SZ} at the latest")
+            error = LeasedToSameMessageError if by and by == text(item, "leased_by") else LedgerConflictError
+            raise error(f"a sweep is being made, by {leased_until:%Y-%m-%dT%H:%M:%SZ} at the latest")
         finished_at = time(item, "finished_at")
         if not known and finished_at and finished_at >= asked_at:
             return None
@@ -135,10 +139,12 @@ class SweepLedger:
             return None
         place = replace(place, runs=place.runs + 1)
         unchanged = "leased_until = :before" if leased_until else "attribute_not_exists(leased_until)"
-        values: dict[str, Value] = {"place": place.to_json(), "until": until}
+        values: dict[str, Value] = {"place": place.to_json(), "until": until, "by": by}
         if leased_until:
             values["before"] = leased_until
-        if not self._table.update(Update(_SWEEP, "SET place = :place, leased_until = :until", values, unchanged)):
+        if not self._table.update(
+            Update(_SWEEP, "SET place = :place, leased_until = :until, leased_by = :by", values, unchanged)
+        ):
             raise LedgerConflictError("another function took the sweep at the same moment")
         return place
 
@@ -152,12 +158,12 @@ class SweepLedger:
 
     def release(self, *, until: datetime) -> None:
         """Let anybody go on."""
-        self._change("REMOVE leased_until", {}, until)
+        self._change("REMOVE leased_until, leased_by", {}, until)
 
     def finish(self, summary: Mapping[str, Any], *, at: datetime, until: datetime) -> None:
         """The sweep is done; the next one begins anew."""
         self._change(
-            "SET summary = :summary, finished_at = :at REMOVE leased_until, place",
+            "SET summary = :summary, finished_at = :at REMOVE leased_until, leased_by, place",
             {"summary": json.dumps(summary), "at": at},
             until,
         )

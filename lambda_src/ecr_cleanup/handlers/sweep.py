@@ -14,7 +14,7 @@ from ecr_cleanup.aws import AWS_ERRORS, clients
 from ecr_cleanup.aws.ledger import PlaceRecord
 from ecr_cleanup.aws.sweep_ledger import SweepLedger
 from ecr_cleanup.aws.tagging import opted_in_repositories
-from ecr_cleanup.errors import LedgerConflictError, SweepError
+from ecr_cleanup.errors import LeasedToSameMessageError, LedgerConflictError, SweepError
 from ecr_cleanup.evidence import Finder
 from ecr_cleanup.handlers.adapters import Adapters
 from ecr_cleanup.handlers.records import careful
@@ -83,7 +83,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     def sweep(record: SQSRecord) -> None:
         name = sweep_to_go_on_with(record.body)
         sent_at = datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)
-        _Sweep(time_left).run(name, sent_at)
+        _Sweep(time_left).run(name, sent_at, record.message_id)
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=careful(sweep), processor=processor, context=context)
@@ -145,10 +145,13 @@ class _Sweep:
             unreadable=failures,
         )
 
-    def run(self, sweep: str | None, asked_at: datetime) -> None:
+    def run(self, sweep: str | None, asked_at: datetime, asked_by: str) -> None:
         """Sweep as far as the time goes, and see to it that the rest follows."""
         try:
-            outcome = self._run.run(sweep, asked_at=asked_at)
+            outcome = self._run.run(sweep, asked_at=asked_at, asked_by=asked_by)
+        except LeasedToSameMessageError:
+            # It came twice. Were it taken from the queue now, nobody would go on should the other function die.
+            raise
         except LedgerConflictError as error:
             # Whoever is at it goes on to the end, or its message comes back.
             count("SweepsLeft")
@@ -184,6 +187,7 @@ class _Sweep:
             problems=self._finder.problems_if_read,
             asked_what_runs=settings.reader_role is not None,
             repositories=repositories,
+            failures=place.failures,
         )
         # First of all, so that no report can keep the next sweep from beginning.
         self._run.finish(
@@ -193,7 +197,6 @@ class _Sweep:
                 "repositories": len(repositories),
                 "problems": head["problems"][:_PROBLEMS_KEPT],
                 "checks": place.checks,
-                "failures": place.failures,
             }
         )
         published = self._publish(head, place)
