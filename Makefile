@@ -6,10 +6,10 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dashboard lint unit test test-all test-slow test-end-to-end test-others soak bench mutation clean
+.PHONY: help install demo dashboard lint unit test test-all test-slow test-end-to-end test-others package documentation soak bench mutation clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once; about a minute)"
@@ -73,6 +73,15 @@ LENGTH ?=
 
 soak: $(STAMP) ## Safety, for as long as you like: STEPS of the state machine (LIVE usage on, off or both; stories of one LENGTH, or of many) and INPUTS of the fuzz, from SEED on
 	@cd tests && ../$(RUN) -W error -m safety.soak --steps $(STEPS) --inputs $(INPUTS) --seed $(SEED) --live $(LIVE) $(LENGTH:%=--length %)
+
+package: ## The package of the functions and its checksum, into build/
+	@mkdir -p build
+	@$(PYTHON) lambda_src/build.py build/ecr-cleanup.zip
+	@$(PYTHON) -c 'import hashlib; print(hashlib.sha256(open("build/ecr-cleanup.zip", "rb").read()).hexdigest() + "  ecr-cleanup.zip")' >build/SHA256SUMS
+	@cat build/SHA256SUMS
+
+documentation: $(STAMP) ## The tables of inputs and outputs in the READMEs
+	@PYTHONPATH=tests $(RUN) -m documentation.generate
 
 AWSLABS ?=
 PARTS   ?=

@@ -40,7 +40,7 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: 
 @pytest.mark.parametrize("directory", MODULES, ids=lambda path: path.name)
 def test_the_tables_are_those_of_the_modules(directory: Path) -> None:
     readme = (directory / "README.md").read_text()
-    assert readme == with_tables(readme, directory), "run: PYTHONPATH=tests python -m documentation.generate"
+    assert readme == with_tables(readme, directory), "run: make documentation"
 
 
 @each_document
