@@ -47,9 +47,7 @@ _SWEEP = (
     "One repository on local AWS. One image of a hundred is old and unused, as many as there are task definitions (at "
     "most nine of ten) are used, all others are five days old. *Reads* are the calls for the inventory and for the "
     "listings of repositories and images; their *lower bound* is what the page sizes of 100 rows and 1,000 images "
-    "allow, with one page for each question that has fewer rows. *Further calls* are all others (ledger, schedules): "
-    "the ledger is asked about all task definitions that use an image, a hundred a call, which counts where these are "
-    "many and few images are removable."
+    "allow, with one page for each question that has fewer rows. *Further calls* are all others (ledger, schedules)."
 )
 _COMPARISON = (
     "{images:,} images, {used:,} of them used by task definitions of another account, {removable:,} removable. That "
