@@ -141,7 +141,7 @@ variable "sweep" {
     error_message = "sweep.report_bucket must be the name of an S3 bucket, such as \"acme-reports\", or be left out."
   }
   validation {
-    condition     = try(var.sweep.report_prefix, null) == null || can(regex("^([0-9A-Za-z!_.'()-]+/?)*$", var.sweep.report_prefix)) && length(var.sweep.report_prefix) <= 500
+    condition     = try(var.sweep.report_prefix, null) == null || try(length(var.sweep.report_prefix) <= 500 && can(regex("^([0-9A-Za-z!_.'()-]+/?)*$", var.sweep.report_prefix)), false)
     error_message = "sweep.report_prefix must be up to 500 letters, digits and ! _ . ' ( ) / -, without a slash at the beginning and without two in a row, such as \"clean-up/\"."
   }
 }

@@ -91,7 +91,15 @@ CASES = [
     *schedules("such as \"rate(1 day)\"", "cron(0 3 * * *)", "cron(0 3 * * * *)", "cron(0 3 1 * MON *)"),
     *schedules(None, "rate(12 hours)", "cron(0/30 3 ? JAN MON-FRI 2030)", "cron(0 3 15W * ? *)"),
     *shared("sweep", "name of an S3 bucket", '{ report_bucket = "Reports" }', '{ report_bucket = "s3://reports" }'),
-    *shared("sweep", "report_prefix must be", '{ report_prefix = "a b" }'),
+    *shared(
+        "sweep",
+        "report_prefix must be",
+        '{ report_prefix = "a b" }',
+        '{ report_prefix = "/clean-up/" }',
+        '{ report_prefix = "clean//up/" }',
+        f'{{ report_prefix = "{"a" * 501}" }}',
+    ),
+    *shared("sweep", None, '{ report_prefix = "a/b-c/" }', '{ report_prefix = "" }'),
     *shared("sweep", None, "null", "{}", '{ schedule = "cron(0 3 * * ? *)", report_bucket = "acme-reports" }'),
     *workloads(
         None,
