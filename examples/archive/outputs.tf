@@ -1,0 +1,4 @@
+output "event_bus_arn" {
+  description = "Where workload accounts send their events: event_bus_arn of the module workload_account."
+  value       = module.ecr_cleanup.event_bus_arn
+}

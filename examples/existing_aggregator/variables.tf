@@ -1,0 +1,17 @@
+variable "region" {
+  type        = string
+  description = "The region of the registry, and of what runs its images."
+  default     = "eu-central-1"
+}
+
+variable "workload_account_ids" {
+  type        = set(string)
+  description = "The accounts that run images of this registry."
+  default     = ["222222222222", "333333333333"]
+}
+
+variable "aggregator_name" {
+  type        = string
+  description = "The name of the AWS Config aggregator, in this account and region."
+  default     = "aws-controltower-ConfigAggregatorForOrganizations"
+}
