@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CONFIGURATIONS = [
     ".",
     *(str(path.relative_to(TREE)) for path in sorted(TREE.glob("modules/*"))),
-    *(str(path.relative_to(TREE)) for path in sorted(TREE.glob("examples/*"))),
+    *(str(path.parent.relative_to(TREE)) for path in sorted(TREE.glob("examples/*/main.tf"))),
 ]
 
 

@@ -1,0 +1,3 @@
+locals {
+  account_id = "333333333333"
+}
