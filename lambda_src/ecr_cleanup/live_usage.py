@@ -22,8 +22,6 @@ from ecr_cleanup.aws import AWS_ERRORS
 from ecr_cleanup.aws.clients import Credentials
 from ecr_cleanup.errors import LiveUsageError, TimeIsUpError
 from ecr_cleanup.inventory import Findings, TrustProblem, build_inventory
-from ecr_cleanup.readers import READERS
-from ecr_cleanup.readers.session import PlaceSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +111,10 @@ class LiveUsage:
             client.meta.events.register("before-parameter-build", calls.begin)
             client.meta.events.register("before-send", calls.send)
             return client
+
+        # A run that has nothing to remove asks nobody, and needs no readers.
+        from ecr_cleanup.readers import READERS
+        from ecr_cleanup.readers.session import PlaceSession
 
         session = PlaceSession(place, self.settings, inventory.active, self.memory, client_for)
         findings = []

@@ -9,7 +9,6 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from ecr_cleanup.decision import Verdict
 from ecr_cleanup.image import ImageStatus
-from ecr_cleanup.report import total
 from ecr_cleanup.settings import Action
 
 if TYPE_CHECKING:
@@ -167,6 +166,8 @@ def report_sweep(
     place: SweepPlace, repositories: Mapping[Repository, Totals], published: Sequence[str], *, per_repository: bool
 ) -> None:
     """One line for a sweep that is finished, and one for each of its repositories; what it counted, as metrics."""
+    from ecr_cleanup.report import total  # the other functions make no reports
+
     everything = total(repositories.values())
     count("RepositoriesSwept", len(repositories))
     count("RepositoriesFailed", len(place.failures))

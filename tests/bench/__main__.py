@@ -37,7 +37,7 @@ _SIZES = {
 }
 _COMPARED = Size(1_000, 1_000)
 _DECISIONS = ((100_000, 10_000), (1_000_000, 100_000))
-_HANDLERS = ("schedule_checks", "run_checks", "sweep")
+_HANDLERS = ("schedule_checks", "run_checks", "sweep", "digest")
 _READINGS = 5
 _IMPORT_SECONDS = 0.05
 _DECISION_SECONDS, _DECISION_MB, _GROWTH = 5, 1024, 11
