@@ -59,11 +59,12 @@ test-others: $(STAMP)
 	@echo "Tests, safety:"
 	@$(RUN) -m pytest tests/safety --durations=3
 
-test-all: test test-slow ## Everything, and each permission taken away one by one (some ten minutes more)
+test-all: test test-slow ## Everything, and what takes longest: each permission taken away one by one, the Terragrunt stack applied
 
 test-slow: $(STAMP)
 	@echo "Tests, slow ones:"
 	@$(RUN) -m pytest tests/end_to_end -m slow --durations=5
+	@$(RUN) -m pytest -m slow --ignore=tests/end_to_end --durations=5
 
 STEPS  ?= 100000
 INPUTS ?= 1000000

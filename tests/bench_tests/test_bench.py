@@ -116,7 +116,7 @@ def test_goals_that_are_missed_are_named() -> None:
     of = {"inventory_seconds": 1.0, "decision_seconds": 0.3, "worded_seconds": 1.0, "peak_mb": 1.0}
     sweep = {"calls": {"ecr.DescribeImages": 24, "dynamodb.Query": 61}, "questions": 9, "seconds": 1.0, "peak_mb": 1.0}
     readings = {
-        "imports": {"schedule_checks": 0.049, "run_checks": 0.05, "sweep": 0.06, "zip": 1},
+        "imports": {"schedule_checks": 0.049, "run_checks": 0.05, "sweep": 0.06, "digest": 0.01, "zip": 1},
         "decisions": [
             {"images": 1, "references": 1} | of,
             {"images": 2, "references": 1} | of | {"decision_seconds": 4.0, "peak_mb": 1024.0},
