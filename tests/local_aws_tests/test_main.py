@@ -25,4 +25,4 @@ def test_serves_until_interrupted() -> None:
         )
         assert sts.get_caller_identity()["Account"] == "444444444444"
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
