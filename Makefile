@@ -35,7 +35,7 @@ lint: $(STAMP) ## ruff, mypy --strict and terraform fmt
 unit: $(STAMP) ## The fast tests only, with coverage
 	@$(RUN) -m pytest tests/unit tests/integration --numprocesses=2 --cov --cov-report=term
 
-test: lint ## Everything: lint, unit, integration, compliance and end to end (about a quarter of an hour)
+test: lint ## Everything: lint, unit, integration, compliance and end to end (about twenty-five minutes on two cores)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-end-to-end test-others
 
 # Each in a process of its own, since a local AWS owns the clock and moto of its process. One after the other: with

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import time
 
 from local_aws.aws import LocalAws
@@ -11,6 +12,8 @@ from local_aws.aws import LocalAws
 
 def main() -> None:
     """Serve the accounts given, printing the environment of the first one."""
+    # A shell has what it starts in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m local_aws", description="An AWS that runs on this machine.")
     parser.add_argument("accounts", nargs="*", default=["111111111111", "222222222222", "333333333333"])
     parser.add_argument("--region", default="eu-central-1")
