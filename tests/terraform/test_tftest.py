@@ -20,6 +20,7 @@ DIRECTORIES = (".", "modules/shared_account", "modules/workload_account")
 def test_terraforms_own_tests_pass(directory: str, tmp_path: Path) -> None:
     tree = copy_of_tree(tmp_path / "tree")
     tests = TREE / directory / "tests/inputs.tftest.hcl"
+    shutil.copytree(TREE / "tests/mocks", tree / "tests/mocks")
     (tree / directory / "tests").mkdir(exist_ok=True)
     shutil.copy2(tests, tree / directory / "tests")
     terraform = Terraform(tree / directory, terraform_environment(tree, {"AWS_REGION": "eu-central-1"}))
