@@ -1,35 +1,43 @@
-"""Terraform's own tests of the modules' inputs (*.tftest.hcl), which need no account: the provider is a mock."""
+"""Terraform's own tests of the modules' inputs (*.tftest.hcl), which need no account: the provider is a mock.
+
+They are all at the root, and none beside a module: `terraform init` in a directory with tests reads these too, and
+fails where what they share was not copied along.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
-from typing import TYPE_CHECKING
 
 import pytest
 
 from terraform_tools import TREE, Terraform, copy_of_tree, terraform_environment
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-DIRECTORIES = (".", "modules/shared_account", "modules/workload_account")
+FILES = sorted(TREE.glob("tests/*.tftest.hcl"))
 
 
-@pytest.mark.parametrize("directory", DIRECTORIES)
-def test_terraforms_own_tests_pass(directory: str, tmp_path: Path) -> None:
-    tree = copy_of_tree(tmp_path / "tree")
-    tests = TREE / directory / "tests/inputs.tftest.hcl"
+@pytest.fixture(scope="module")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    tree = copy_of_tree(tmp_path_factory.mktemp("tests") / "tree")
     shutil.copytree(TREE / "tests/mocks", tree / "tests/mocks")
-    (tree / directory / "tests").mkdir(exist_ok=True)
-    shutil.copy2(tests, tree / directory / "tests")
-    terraform = Terraform(tree / directory, terraform_environment(tree, {"AWS_REGION": "eu-central-1"}))
+    for path in FILES:
+        shutil.copy2(path, tree / "tests")
+    terraform = Terraform(tree, terraform_environment(tree, {"AWS_REGION": "eu-central-1"}))
     terraform.init()
-    runs = len(re.findall(r"^run ", tests.read_text(), re.MULTILINE))
-
-    assert f"Success! {runs} passed, 0 failed." in terraform.run("test", "-no-color")
+    return terraform
 
 
-def test_every_module_has_them() -> None:
-    there = {str(path.parent.relative_to(TREE)) for path in TREE.glob("modules/*/main.tf")}
-    assert there | {"."} == {*DIRECTORIES}
+@pytest.mark.parametrize("file", [path.name for path in FILES])
+def test_terraforms_own_tests_pass(terraform: Terraform, file: str) -> None:
+    runs = len(re.findall(r"^run ", (TREE / "tests" / file).read_text(), re.MULTILINE))
+
+    assert f"Success! {runs} passed, 0 failed." in terraform.run("test", "-no-color", f"-filter=tests/{file}")
+
+
+def test_the_root_and_every_module_have_them() -> None:
+    modules = {path.parent.name for path in TREE.glob("modules/*/main.tf")}
+    assert {path.name.removesuffix(".tftest.hcl") for path in FILES} == {"root", *modules}
+
+
+def test_no_module_has_them_beside_it() -> None:
+    assert list(TREE.glob("modules/*/tests")) == []

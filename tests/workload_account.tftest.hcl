@@ -1,6 +1,6 @@
 # What there is to ask of AWS, so that no account is needed: terraform init && terraform test
 mock_provider "aws" {
-  source = "../../tests/mocks"
+  source = "./tests/mocks"
 }
 
 variables {
@@ -9,6 +9,10 @@ variables {
 
 run "makes_a_reader_and_no_recorder" {
   command = plan
+
+  module {
+    source = "./modules/workload_account"
+  }
 
   variables {
     tags = { Team = "platform" }
@@ -28,6 +32,10 @@ run "makes_a_reader_and_no_recorder" {
 run "goes_without_a_reader" {
   command = plan
 
+  module {
+    source = "./modules/workload_account"
+  }
+
   variables {
     live_usage = false
   }
@@ -40,6 +48,10 @@ run "goes_without_a_reader" {
 
 run "makes_a_recorder_where_asked" {
   command = plan
+
+  module {
+    source = "./modules/workload_account"
+  }
 
   variables {
     recorder = {}
@@ -54,6 +66,10 @@ run "makes_a_recorder_where_asked" {
 run "refuses_the_name_of_a_bus" {
   command = plan
 
+  module {
+    source = "./modules/workload_account"
+  }
+
   variables {
     event_bus_arn = "ecr-cleanup"
   }
@@ -63,6 +79,10 @@ run "refuses_the_name_of_a_bus" {
 
 run "refuses_an_unknown_source" {
   command = plan
+
+  module {
+    source = "./modules/workload_account"
+  }
 
   variables {
     event_source = "eventbridge"
@@ -74,6 +94,10 @@ run "refuses_an_unknown_source" {
 run "refuses_a_prefix_in_capitals" {
   command = plan
 
+  module {
+    source = "./modules/workload_account"
+  }
+
   variables {
     name_prefix = "ECR"
   }
@@ -83,6 +107,10 @@ run "refuses_a_prefix_in_capitals" {
 
 run "refuses_a_boundary_that_is_no_policy" {
   command = plan
+
+  module {
+    source = "./modules/workload_account"
+  }
 
   variables {
     permissions_boundary_arn = "boundary"

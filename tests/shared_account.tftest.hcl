@@ -1,6 +1,6 @@
 # What there is to ask of AWS, so that no account is needed: terraform init && terraform test
 mock_provider "aws" {
-  source = "../../tests/mocks"
+  source = "./tests/mocks"
 }
 
 variables {
@@ -9,6 +9,10 @@ variables {
 
 run "deletes_nothing_unless_asked" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     tags = { Team = "platform" }
@@ -28,6 +32,10 @@ run "deletes_nothing_unless_asked" {
 run "deletes_where_asked" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     action = "delete"
   }
@@ -40,6 +48,10 @@ run "deletes_where_asked" {
 
 run "goes_without_a_sweep" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     sweep = null
@@ -54,6 +66,10 @@ run "goes_without_a_sweep" {
 run "takes_an_aggregator_that_exists" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     workloads = { account_ids = ["222222222222"], aggregator_name = "organization" }
   }
@@ -67,6 +83,10 @@ run "takes_an_aggregator_that_exists" {
 run "refuses_a_prefix_in_capitals" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     name_prefix = "ECR"
   }
@@ -76,6 +96,10 @@ run "refuses_a_prefix_in_capitals" {
 
 run "refuses_a_prefix_that_is_too_long" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     name_prefix = "aaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -87,6 +111,10 @@ run "refuses_a_prefix_that_is_too_long" {
 run "refuses_accounts_and_an_organization" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     workloads = { account_ids = ["222222222222"], organization_id = "o-a1b2c3d4e5" }
   }
@@ -96,6 +124,10 @@ run "refuses_accounts_and_an_organization" {
 
 run "refuses_nobody" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     workloads = {}
@@ -107,6 +139,10 @@ run "refuses_nobody" {
 run "refuses_an_account_of_eleven_digits" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     workloads = { account_ids = ["22222222222"] }
   }
@@ -116,6 +152,10 @@ run "refuses_an_account_of_eleven_digits" {
 
 run "refuses_newest_revisions_without_live_usage" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     workloads = { account_ids = ["222222222222"], newest_revisions = 3, live_usage = false }
@@ -127,6 +167,10 @@ run "refuses_newest_revisions_without_live_usage" {
 run "refuses_an_unknown_action" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     action = "purge"
   }
@@ -136,6 +180,10 @@ run "refuses_an_unknown_action" {
 
 run "refuses_no_grace_period" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     grace_period_hours = 0
@@ -147,6 +195,10 @@ run "refuses_no_grace_period" {
 run "refuses_a_schedule_that_is_none" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     sweep = { schedule = "daily" }
   }
@@ -156,6 +208,10 @@ run "refuses_a_schedule_that_is_none" {
 
 run "refuses_a_report_prefix_with_a_slash_first" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     sweep = { report_bucket = "acme-reports", report_prefix = "/a" }
@@ -167,6 +223,10 @@ run "refuses_a_report_prefix_with_a_slash_first" {
 run "refuses_a_region_that_is_none" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     registry_regions = ["Frankfurt"]
   }
@@ -176,6 +236,10 @@ run "refuses_a_region_that_is_none" {
 
 run "refuses_an_alias_of_a_key" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     kms_key_arn = "alias/mine"
@@ -187,6 +251,10 @@ run "refuses_an_alias_of_a_key" {
 run "refuses_an_old_runtime" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     lambda = { runtime = "python3.9" }
   }
@@ -196,6 +264,10 @@ run "refuses_an_old_runtime" {
 
 run "refuses_a_package_from_nowhere" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     lambda_package = {}
@@ -207,6 +279,10 @@ run "refuses_a_package_from_nowhere" {
 run "refuses_a_boundary_that_is_no_policy" {
   command = plan
 
+  module {
+    source = "./modules/shared_account"
+  }
+
   variables {
     permissions_boundary_arn = "boundary"
   }
@@ -216,6 +292,10 @@ run "refuses_a_boundary_that_is_no_policy" {
 
 run "refuses_logs_for_a_time_that_cloudwatch_lacks" {
   command = plan
+
+  module {
+    source = "./modules/shared_account"
+  }
 
   variables {
     log_retention_days = 2
