@@ -585,6 +585,11 @@ def a_service_without_deployments(bench: Bench) -> None:
         services[0]["deployments"] = []
 
 
+def a_source_that_the_service_names_and_nobody_describes(bench: Bench) -> None:
+    living.a_source_without_a_digest_that_has_no_tasks_any_more(bench)
+    del bench.accounts[PROD].revisions[list(bench.accounts[PROD].revisions)[-1]]
+
+
 def a_job_definition(bench: Bench) -> None:
     account = bench.accounts[PROD]
     arn = account.arn("batch", "job-definition/render:1")
@@ -984,7 +989,7 @@ CONDITIONS = [
         ecs_services._revisions,
         "revisions[arn] | known if",
         "revisions[arn] if",
-        pinning(living.a_source_without_a_digest_that_has_no_tasks_any_more),
+        pinning(a_source_that_the_service_names_and_nobody_describes),
     ),
     Mutant(ecs_services._tasks, '("RUNNING", "STOPPED")', '("STOPPED",)', live(living.a_running_task)),
     Mutant(
@@ -1054,14 +1059,8 @@ CONDITIONS = [
     ),
     Mutant(
         ecs_services.images_in_use,
-        'unknown = pinned and not digest and "@" not in image',
+        'unknown = not digest and "@" not in image',
         "unknown = False",
-        pinning(living.a_revision_without_a_digest),
-    ),
-    Mutant(
-        ecs_services._has_tasks,
-        'summary.get(f"{which}TaskCount", 0)',
-        "0",
         pinning(living.a_revision_without_a_digest),
     ),
     Mutant(

@@ -57,7 +57,6 @@ def _of_daemons(session: PlaceSession) -> Iterator[Usage]:
                 "daemon",
                 revisions[revision["daemonRevisionArn"]],
                 revision.get("containerImages", ()),
-                pinned=True,
                 through="",
             )
 

@@ -32,19 +32,14 @@ _OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 
 
 class _Revision(NamedTuple):
-    """A service revision that is in use.
-
-    `has_tasks` says whether any was wanted, so that its tags may be resolved; `can_come_back` that a deployment that
-    is not over may go back to it.
-    """
+    """A service revision that is in use; `can_come_back` says that a deployment that is not over may go back to it."""
 
     service: str
-    has_tasks: bool
     can_come_back: bool = False
 
     def __or__(self, other: _Revision) -> _Revision:
         """What is known of it from two sides."""
-        return _Revision(self.service, self.has_tasks or other.has_tasks, self.can_come_back or other.can_come_back)
+        return _Revision(self.service, self.can_come_back or other.can_come_back)
 
 
 def read_services_and_tasks(session: PlaceSession) -> Findings:
@@ -77,7 +72,7 @@ def _revisions(
     deployments: dict[str, ServiceTypeDef] = {}
     for service in services:
         for summary in service.get("currentServiceRevisions", ()):
-            revisions[summary["arn"]] = _Revision(service["serviceArn"], _has_tasks(summary))
+            revisions[summary["arn"]] = _Revision(service["serviceArn"])
         if "currentServiceDeployment" in service:
             # Whether it is over, only it says: a rollout may be COMPLETED before the bake time.
             deployments[service["currentServiceDeployment"]] = service
@@ -110,18 +105,18 @@ def _resolved(
 
 
 def images_in_use(
-    session: PlaceSession, kind: str, arn: str, containers: Iterable[Mapping[str, Any]], *, pinned: bool, through: str
+    session: PlaceSession, kind: str, arn: str, containers: Iterable[Mapping[str, Any]], *, through: str
 ) -> Iterator[Usage]:
     """The usages of what a revision deploys: the digest that a tag was resolved to, and what the tag means now.
 
-    The tag counts, too, since the next deployment resolves it anew. `pinned` says whether a tag without a digest may
-    have been resolved all the same. `through` is the task definition.
+    The tag counts, too, since the next deployment resolves it anew. A tag without a digest may have been resolved all
+    the same: a task may have been made with it, and stopped before it pulled. `through` is the task definition.
     """
     for container in containers:
         image, digest = container.get("image"), container.get("imageDigest")
         if not image:
             continue
-        unknown = pinned and not digest and "@" not in image
+        unknown = not digest and "@" not in image
         if unknown and session.is_of_interest(image):
             unknown = not session.never_resolves(through, container.get("containerName", ""))
         yield Usage(
@@ -200,11 +195,11 @@ def _of_deployments(
             missing.discard(deployment["serviceDeploymentArn"])
             service = deployment.get("serviceArn", "")
             if target := deployment.get("targetServiceRevision"):
-                yield target["arn"], _Revision(service, _has_tasks(target))
+                yield target["arn"], _Revision(service)
             status = deployment.get("status")
             if status == "SUCCESSFUL":
                 continue
-            known = _Revision(service, has_tasks=True, can_come_back=status not in _OVER)
+            known = _Revision(service, can_come_back=status not in _OVER)
             for source in deployment.get("sourceServiceRevisions", ()):
                 yield source["arn"], known
             if back := deployment.get("rollback", {}).get("serviceRevisionArn"):
@@ -221,10 +216,6 @@ def _described(session: PlaceSession, revisions: Mapping[str, _Revision]) -> Ite
         yield from answer.get("serviceRevisions", ())
 
 
-def _has_tasks(summary: Mapping[str, Any]) -> bool:
-    return any(summary.get(f"{which}TaskCount", 0) for which in ("requested", "running", "pending"))
-
-
 def _usages_of_revision(
     session: PlaceSession, revision: ServiceRevisionTypeDef, known: _Revision, problems: list[TrustProblem]
 ) -> Iterator[Usage]:
@@ -234,7 +225,7 @@ def _usages_of_revision(
     if images is None and not containers:
         what = through or revision["serviceRevisionArn"]
         problems += _nobody_knows(session, "service", known.service, known.service, what)
-    yield from images_in_use(session, "service", known.service, containers, pinned=known.has_tasks, through=through)
+    yield from images_in_use(session, "service", known.service, containers, through=through)
     # ECS may render `repository:tag` as `repository:tag@sha256:...`.
     named = {container.get("image", "").partition("@")[0] for container in containers}
     for image in images or ():
