@@ -335,10 +335,16 @@ def usages_through_task_definition(
 
 
 def source_problems(expected: Iterable[Place], sources: Mapping[Place, SourceStatus]) -> list[TrustProblem]:
-    """The expected accounts and regions that the aggregator does not read, or not any more."""
+    """The expected accounts and regions that the aggregator does not read, or not any more.
+
+    AWS does not say whether the sources of an organization's aggregator are its accounts or the organization itself:
+    either counts, and of both the worse.
+    """
+    of_organization = {place.region: status for place, status in sources.items() if not place.account.isdigit()}
     problems = []
     for place in sorted(expected):
-        status = sources.get(place)
+        said = [it for it in (sources.get(place), *map(of_organization.get, (place.region, ""))) if it]
+        status = max(said, key=lambda it: it is not SourceStatus.SUCCEEDED, default=None)
         if status is None:
             problems.append(
                 TrustProblem(

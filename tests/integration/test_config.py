@@ -180,7 +180,15 @@ def test_reads_the_state_of_each_source(stubbed: tuple[Aggregator, Stubber]) -> 
     assert aggregator.source_statuses() == {
         PLACE: SourceStatus.SUCCEEDED,
         Place("333333333333", "eu-central-1"): SourceStatus.FAILED,
+        Place("o-abc", "eu-central-1"): SourceStatus.OUTDATED,
     }
+
+
+def test_an_organization_need_not_have_a_region(stubbed: tuple[Aggregator, Stubber]) -> None:
+    aggregator, stubber = stubbed
+    source = {"SourceId": "o-abc", "SourceType": "ORGANIZATION", "LastUpdateStatus": "FAILED"}
+    stubber.add_response("describe_configuration_aggregator_sources_status", {"AggregatedSourceStatusList": [source]})
+    assert aggregator.source_statuses() == {Place("o-abc", ""): SourceStatus.FAILED}
 
 
 # What the queries themselves find, by a parser that refuses what AWS does not document

@@ -19,6 +19,8 @@ class Behaviour:
     `recording_lag`: from a change until it is seen in the aggregator.
     `records_deregistration_of_old_revisions`: whether Config records the deregistration of a revision that is not its
     family's latest.
+    `lists_accounts_of_organization`: whether the sources of an organization's aggregator are its accounts; otherwise it
+    is the organization itself.
     `records_stopping_of_recorder`: whether the recorder's own item says that it was stopped.
     `pull_record_interval`: ECR records a pull only when its last record is at least this old.
     `offers_pull_time_exclusions`: whether the region knows RegisterPullTimeUpdateExclusion and its sisters.
@@ -47,6 +49,7 @@ class Behaviour:
 
     recording_lag: timedelta = timedelta(minutes=3)
     records_deregistration_of_old_revisions: bool = False
+    lists_accounts_of_organization: bool = False
     records_stopping_of_recorder: bool = False
     pull_record_interval: timedelta = timedelta(hours=24)
     offers_pull_time_exclusions: bool = True

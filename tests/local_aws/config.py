@@ -393,6 +393,20 @@ class Config:
                 for region in self._regions(accounts.aws_regions):
                     yield account, region, "ACCOUNT"
 
+    def _stated(
+        self, backend: ConfigBackend, aggregator: ConfigAggregator
+    ) -> Iterator[tuple[str, str, str, str, str | None]]:
+        """Each source, with its account or organization, region, type, status and error code."""
+        organization: dict[str, tuple[str, str | None]] = {}
+        for account, region, kind in self._sources(backend, aggregator):
+            state = self._status(backend, account, region, kind)
+            if kind == "ACCOUNT" or self._world.behaviour.lists_accounts_of_organization:
+                yield account, region, kind, *state
+            elif region not in organization or state[0] != "SUCCEEDED":
+                organization[region] = state
+        for region, state in organization.items():
+            yield self._world.organization_id, region, "ORGANIZATION", *state
+
     def _regions(self, regions: list[str] | None) -> list[str]:
         if regions:
             return list(regions)
@@ -457,8 +471,7 @@ class Config:
 
             def statuses() -> list[dict[str, Any]]:
                 found = []
-                for account, region, kind in self._sources(backend, aggregator):
-                    status, error = self._status(backend, account, region, kind)
+                for account, region, kind, status, error in self._stated(backend, aggregator):
                     if status in wanted:
                         found.append(
                             _without_none(

@@ -525,6 +525,8 @@ def test_organization_aggregator_needs_no_authorization(
     register(production)
     aws.advance(LAG)
     assert len(select(config)) == 1
+    assert status(config) == {(aws.organization_id, REGION): "SUCCEEDED"}
+    aws.behaviour.lists_accounts_of_organization = True
     assert status(config) == {(SHARED, REGION): "SUCCEEDED", (PRODUCTION, REGION): "SUCCEEDED"}
     assert select(production.client("config")) == []
     assert set(status(production.client("config")).values()) == {"FAILED"}

@@ -133,6 +133,29 @@ def test_sources_that_nobody_expects_do_not_matter() -> None:
     assert source_problems([PLACE], {PLACE: SourceStatus.SUCCEEDED, OTHER: SourceStatus.FAILED}) == []
 
 
+@pytest.mark.parametrize("region", [PLACE.region, ""])
+@pytest.mark.parametrize(
+    ("organization", "own", "is_problem"),
+    [
+        (SourceStatus.SUCCEEDED, None, False),
+        (SourceStatus.SUCCEEDED, SourceStatus.SUCCEEDED, False),
+        (SourceStatus.SUCCEEDED, SourceStatus.FAILED, True),
+        (SourceStatus.FAILED, SourceStatus.SUCCEEDED, True),
+        (SourceStatus.OUTDATED, None, True),
+    ],
+)
+def test_of_an_organization_and_its_account_the_worse_state_counts(
+    region: str, organization: SourceStatus, own: SourceStatus | None, is_problem: bool
+) -> None:
+    sources = {Place("o-abc", region): organization} | ({PLACE: own} if own else {})
+    assert [problem.place for problem in source_problems([PLACE], sources)] == [PLACE] * is_problem
+
+
+def test_an_organization_in_another_region_says_nothing_of_this_one() -> None:
+    (problem,) = source_problems([PLACE], {Place("o-abc", "us-east-1"): SourceStatus.SUCCEEDED})
+    assert "is not a source" in str(problem)
+
+
 # By tag
 
 

@@ -105,17 +105,18 @@ class Aggregator:
         return [_recorder(row) for row in rows]
 
     def source_statuses(self) -> dict[Place, SourceStatus]:
-        """The state of each account and region that the aggregator reads."""
+        """The state of each account and region that the aggregator reads.
+
+        One of an organization is a place too, with the organization as its account, and no region where it has none.
+        """
         pages = self._client.get_paginator("describe_configuration_aggregator_sources_status").paginate(
             ConfigurationAggregatorName=self._name
         )
         statuses: dict[Place, SourceStatus] = {}
         for page in pages:
             for source in page["AggregatedSourceStatusList"]:
-                if "AwsRegion" not in source or source.get("SourceType") == "ORGANIZATION":
-                    continue
                 try:
-                    place = Place(source["SourceId"], source["AwsRegion"])
+                    place = Place(source["SourceId"], source.get("AwsRegion", ""))
                     statuses[place] = SourceStatus(source["LastUpdateStatus"])
                 except (KeyError, ValueError) as error:
                     raise AggregatorError(f"the status of a source of the aggregator cannot be read: {error}") from None
