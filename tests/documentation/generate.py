@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 TREE = Path(__file__).resolve().parents[2]
-MODULES = (TREE, TREE / "modules/shared_account", TREE / "modules/workload_account")
+MODULES = (TREE, *sorted(path.parent for path in TREE.glob("modules/*/main.tf")))
 
 _BULLET = re.compile(r"^- (?P<names>`\w+`(?:(?:, | and )`\w+`)*): (?P<text>.*?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
 

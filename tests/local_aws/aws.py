@@ -25,6 +25,7 @@ from local_aws.logs import QueryDefinitions
 from local_aws.queues import Queues
 from local_aws.scheduler import Scheduler
 from local_aws.server import Gate, Server
+from local_aws.stack_sets import StackSets
 from local_aws.tagging import show_repositories
 from local_aws.world import LostEvent, World
 
@@ -82,6 +83,7 @@ class LocalAws:
         QueryDefinitions(self._world)
         Daemons(self._world, self._tasks)
         JobDefinitions(self._world)
+        StackSets(self._world, self.session)
         gate = Gate(self._world)
         gate.observers += [self._config.observe, self._cloudtrail.observe]
         gate.kill_function = self._functions.kill

@@ -32,8 +32,14 @@ if TYPE_CHECKING:
     from local_aws.request_iam import ApiRequest, Response
     from local_aws.world import World
 
-# These wait inside moto, or run a function that calls back: they must not hold the lock.
-_UNLOCKED = {("sqs", "ReceiveMessage"), ("lambda", "Invoke")}
+# These wait inside moto, or run what calls back: they must not hold the lock.
+_UNLOCKED = {
+    ("sqs", "ReceiveMessage"),
+    ("lambda", "Invoke"),
+    ("cloudformation", "CreateStackInstances"),
+    ("cloudformation", "DeleteStackInstances"),
+    ("cloudformation", "UpdateStackSet"),
+}
 _LOG = logging.getLogger("local_aws")
 _PLAIN_REFUSAL: Response = (
     403,
