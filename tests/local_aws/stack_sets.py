@@ -74,6 +74,7 @@ class _Instance:
     unit: str
     stack: Stack
     reason: str = ""
+    name: str = field(default_factory=lambda: f"stackset-{uuid4().hex[:12]}")
 
 
 @dataclass
@@ -192,7 +193,8 @@ class StackSets:
         _check(changed)
         stack_set.given = changed
         for (member, where), instance in stack_set.instances.items():
-            resources = resolve(changed["TemplateBody"], stack_set.parameters, member, where)
+            template, parameters = changed["TemplateBody"], stack_set.parameters
+            resources = resolve(template, parameters, member, where, name=instance.name)
             _attempt(instance, partial(instance.stack.update, resources))
         return _operation(stack_set, "UPDATE", list(stack_set.instances))
 
@@ -262,7 +264,8 @@ class StackSets:
                 if key in stack_set.instances:
                     continue
                 instance = _Instance(unit, Stack(self._session(member, target.region), stack_set.tags))
-                resources = resolve(stack_set.given["TemplateBody"], stack_set.parameters, member, target.region)
+                template, parameters = stack_set.given["TemplateBody"], stack_set.parameters
+                resources = resolve(template, parameters, member, target.region, name=instance.name)
                 _attempt(instance, partial(instance.stack.create, resources))
                 stack_set.instances[key] = instance
                 made.append(key)

@@ -105,11 +105,16 @@ def check_parameters(template: Json, parameters: Mapping[str, str]) -> None:
             raise TemplateError(f"Parameter '{name}' is out of range")
 
 
-def resolve(template: str, parameters: Mapping[str, str], account: str, region: str) -> list[Resource]:
-    """The resources of a stack with these parameters, in an order in which they can be made; raises TemplateError."""
+def resolve(
+    template: str, parameters: Mapping[str, str], account: str, region: str, *, name: str = "stack"
+) -> list[Resource]:
+    """The resources of a stack with these parameters, in an order in which they can be made; raises TemplateError.
+
+    What the template gives no name is named after the stack.
+    """
     loaded = load(template)
     check_parameters(loaded, parameters)
-    there = _Resources(loaded, parameters, account, region)
+    there = _Resources(loaded, parameters, account, region, name)
     made = [it for name in loaded["Resources"] if (it := there[name]) is not None]
     return sorted(made, key=lambda it: list(_NAMES).index(it.kind))
 
@@ -117,8 +122,9 @@ def resolve(template: str, parameters: Mapping[str, str], account: str, region: 
 class _Resources(ResourceMap):
     """Resources by their logical ids, resolved where something asks for them."""
 
-    def __init__(self, template: Json, parameters: Mapping[str, str], account: str, region: str) -> None:
-        super().__init__("stack", "stack", dict(parameters), {}, region, account, template, {})
+    def __init__(self, template: Json, parameters: Mapping[str, str], account: str, region: str, name: str) -> None:
+        self._stack_name = name
+        super().__init__(name, name, dict(parameters), {}, region, account, template, {})
         self.load_parameters()
         self.load_conditions()
 
@@ -128,8 +134,7 @@ class _Resources(ResourceMap):
             if (condition := raw.get("Condition")) and not self.lazy_condition_map[condition]:
                 return None
             properties = clean_json(raw["Properties"], self)
-            # CloudFormation makes a name for a bucket that has none.
-            name = _NAMES[raw["Type"]](properties) or f"stackset-{self._account_id}-{self._region_name}-{key.lower()}"
+            name = _NAMES[raw["Type"]](properties) or f"{self._stack_name}-{key.lower()}"
             retained = raw.get("DeletionPolicy", "Delete") != "Delete"
             self._parsed_resources[key] = Resource(
                 raw["Type"], name, properties, self._account_id, self._region_name, retained

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REGION = "eu-central-1"
 BUS = "arn:aws:events:eu-west-1:999999999999:event-bus/images"
 TEMPLATE = TREE / "modules/workload_stack_set/template.yaml"
-BUCKET = f"stackset-{ACCOUNT}-{REGION}-recorderbucket"
+BUCKET = "stack-recorderbucket"
 
 INPUTS: dict[str, dict[str, str]] = {
     "by default": {},
