@@ -6,7 +6,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dashboard lint unit test test-all test-slow test-end-to-end test-others package documentation soak bench mutation clean
+.PHONY: help install demo dashboard lint unit test test-all test-slow test-end-to-end test-others test-safety package documentation soak bench mutation clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*[#]# ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -36,7 +36,7 @@ unit: $(STAMP) ## The fast tests only, with coverage
 	@$(RUN) -m pytest tests/unit tests/integration --numprocesses=2 --cov --cov-report=term
 
 test: lint ## Everything: lint, unit, integration, compliance and end to end (about twenty-five minutes on two cores)
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-end-to-end test-others
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-end-to-end test-others test-safety
 
 # Each in a process of its own, since a local AWS owns the clock and moto of its process. One after the other: with
 # several applies at once the provider waits too long for an answer, asks again, and finds that the thing exists.
@@ -56,6 +56,8 @@ test-others: $(STAMP)
 	@$(RUN) -m pytest -m "not slow and not timed" $(COVERED:%=--ignore=%) --ignore=tests/end_to_end --ignore=tests/safety --durations=10
 	@echo "Tests, how long things take:"
 	@$(RUN) -m pytest -m timed --ignore=tests/end_to_end --ignore=tests/safety --durations=3
+
+test-safety: $(STAMP)
 	@echo "Tests, safety:"
 	@$(RUN) -m pytest tests/safety --durations=3
 

@@ -15,13 +15,13 @@ from local_aws.batch import JobDefinitions
 from local_aws.behaviour import Behaviour, Faults
 from local_aws.cheap_calls import make_calls_cheap
 from local_aws.config import Config
-from local_aws.dynamodb import make_answers_cheap, make_transactions_cheap
+from local_aws.dynamodb import change_keys, make_answers_cheap, make_transactions_cheap
 from local_aws.ecs import CloudTrail
 from local_aws.ecs_daemons import Daemons
 from local_aws.ecs_tasks import FailedPull, Tasks
 from local_aws.eventbridge import EventBridge
 from local_aws.functions import Functions, Invocation
-from local_aws.logs import QueryDefinitions
+from local_aws.logs import QueryDefinitions, associate_keys
 from local_aws.queues import Queues
 from local_aws.scheduler import Scheduler
 from local_aws.server import Gate, Server
@@ -66,6 +66,7 @@ class LocalAws:
         self._queues = Queues(self._world, self._functions)
         make_transactions_cheap(self._world.patches)
         make_answers_cheap(self._world.patches)
+        change_keys(self._world.patches)
         show_repositories(self._world.patches)
         events = EventBridge(self._world, self._queues)
 
@@ -81,6 +82,7 @@ class LocalAws:
         events.run_task = self._scheduler.run_task = self._tasks.run_for_target
         self._alarms = Alarms(self._world, self._functions)
         QueryDefinitions(self._world)
+        associate_keys(self._world.patches)
         Daemons(self._world, self._tasks)
         JobDefinitions(self._world)
         StackSets(self._world, self.session)

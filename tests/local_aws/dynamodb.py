@@ -1,4 +1,7 @@
-"""DynamoDB that costs what it touches: moto copies whole tables for transactions, and guesses names of members."""
+"""DynamoDB that costs what it touches: moto copies whole tables for transactions, and guesses names of members.
+
+It also takes another key for a table that exists.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from moto.core.serialize import AttributePicker, AttributePickerContext
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +24,21 @@ def make_transactions_cheap(patches: Patches) -> None:
     """Let a copy of a table share its items, and let no update change an item that may be shared."""
     patches.set(Table, "__deepcopy__", _copy_of_table)
     patches.wrap(DynamoDBBackend, "update_item", _copying_on_write)
+
+
+def change_keys(patches: Patches) -> None:
+    """Let the key of a table be changed, which moto overlooks."""
+    patches.wrap(DynamoHandler, "update_table", _with_its_key)
+
+
+def _with_its_key(original: Callable[..., Any]) -> Callable[..., Any]:
+    def update_table(handler: DynamoHandler) -> Any:
+        answer = original(handler)
+        if specification := handler.body.get("SSESpecification"):
+            handler.dynamodb_backend.get_table(handler.body["TableName"]).sse_specification = specification
+        return answer
+
+    return update_table
 
 
 def make_answers_cheap(patches: Patches) -> None:

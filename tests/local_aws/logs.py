@@ -1,6 +1,7 @@
-"""Saved queries of CloudWatch Logs Insights, which moto lacks: they are kept, and checked as AWS does.
+"""What moto lacks of CloudWatch Logs: saved queries of Logs Insights, and another key for a log group that exists.
 
-https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutQueryDefinition.html
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutQueryDefinition.html and
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_AssociateKmsKey.html
 """
 
 from __future__ import annotations
@@ -13,9 +14,24 @@ from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundExce
 from moto.logs.responses import LogsResponse
 
 if TYPE_CHECKING:
+    from local_aws.patches import Patches
     from local_aws.world import World
 
 _MOST_GROUPS = 50
+
+
+def associate_keys(patches: Patches) -> None:
+    """Let log groups have another key, or none."""
+    patches.set(LogsResponse, "associate_kms_key", _set_key)
+    patches.set(LogsResponse, "disassociate_kms_key", _set_key)
+
+
+def _set_key(request: LogsResponse) -> str:
+    group = request.logs_backend.groups.get(request._get_param("logGroupName"))
+    if group is None:
+        raise ResourceNotFoundException
+    group.kms_key_id = request._get_param("kmsKeyId")
+    return "{}"
 
 
 class QueryDefinitions:
