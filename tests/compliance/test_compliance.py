@@ -581,3 +581,15 @@ def test_every_scenario_must_find_something_and_has_a_control_of_its_own() -> No
     assert all("@noskip" in scenario.text for scenario in SCENARIOS)
     assert sorted(CONTROLS) == sorted(scenario.title for scenario in SCENARIOS)
     assert all(scenario.features in FEATURES_OF[CONTROLS[scenario.title].plan] for scenario in SCENARIOS)
+
+
+def test_says_how_many_ran(outcomes: Mapping[str, Outcome], capsys: pytest.CaptureFixture[str]) -> None:
+    kept = {name: re.search(r"(\d+) scenarios \((\d+) passed\)", outcomes[name].output) for name in FEATURES_OF}
+    passed = {name: int(found[2]) for name, found in kept.items() if found}
+    failed = [scenario for scenario in SCENARIOS if not outcomes[scenario.title].passed]
+    with capsys.disabled():
+        print(f"\n{len(SCENARIOS)} scenarios, {sum(passed.values())} runs of them over {len(passed)} plans passed;")
+        print(f"{len(failed)} controls: so many scenarios failed over a plan that breaks their one point")
+
+    assert passed.keys() == FEATURES_OF.keys()
+    assert len(failed) == len(SCENARIOS)
