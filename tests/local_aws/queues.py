@@ -37,7 +37,7 @@ class Queues:
         self._not_before: dict[str, datetime] = {}
         world.patches.wrap(LambdaBackend, "create_event_source_mapping", self._create_mapping)
         world.patches.set(Queue, "attributes", property(_attributes))
-        world.patches.wrap(Queue, "_set_attributes", _encrypted_one_way)
+        world.patches.wrap(Queue, "_set_attributes", _changing_only_what_is_asked)
 
     def send(self, queue_arn: str, body: str, attributes: dict[str, str] | None = None) -> bool:
         """Put a message into a queue, as a service that is allowed to; False if the queue does not exist."""
@@ -200,15 +200,21 @@ class Queues:
 _moto_attributes: Any = vars(Queue)["attributes"].fget
 
 
-def _encrypted_one_way(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Either a key or SQS's own encryption: who asks for the one ends the other, as SetQueueAttributes says."""
+def _changing_only_what_is_asked(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Either a key or SQS's own encryption: who asks for the one ends the other, as SetQueueAttributes says.
+
+    Nor does a change of anything else take the policy away, as it does with moto.
+    """
 
     def set_attributes(queue: Queue, attributes: dict[str, Any], *more: Any) -> None:
         if attributes.get("KmsMasterKeyId"):
             attributes = {**attributes, "SqsManagedSseEnabled": "false"}
         elif str(attributes.get("SqsManagedSseEnabled")).lower() == "true":
             attributes = {**attributes, "KmsMasterKeyId": ""}
+        policy = getattr(queue, "policy", None)
         original(queue, attributes, *more)
+        if "Policy" not in attributes and policy:
+            queue.policy = policy
 
     return set_attributes
 
