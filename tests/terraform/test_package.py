@@ -136,6 +136,7 @@ def test_applies_replacement_of_a_function_without_a_zip(fresh: Checkout) -> Non
     assert fresh.planned() == {}
 
 
+@pytest.mark.slow
 def test_changes_package_and_functions_and_nothing_else_by_a_plan_made_in_another_checkout(
     fresh: Checkout, terraform: Terraform, tmp_path: Path
 ) -> None:
