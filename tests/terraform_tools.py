@@ -121,6 +121,11 @@ class Terraform:
         """Destroy everything without asking."""
         return self.run("destroy", "-auto-approve", *arguments)
 
+    def forget(self, address: str) -> None:
+        """Take a resource out of the state, and leave it as it is."""
+        command = [_terraform(), "state", "rm", address]
+        subprocess.check_output(command, cwd=self.directory, env=dict(self.environment), stderr=subprocess.STDOUT)
+
     def show_json(self, plan: Path) -> dict[str, Any]:
         """A saved plan as `terraform show -json` gives it."""
         shown: dict[str, Any] = json.loads(

@@ -59,6 +59,11 @@ resource "aws_config_configuration_recorder_status" "this" {
   is_enabled = true
 
   depends_on = [aws_config_delivery_channel.this, aws_iam_role_policy_attachment.recorder]
+
+  lifecycle {
+    # With another name, the recorder is stopped first: the delivery channel of one that records cannot be deleted.
+    replace_triggered_by = [aws_config_configuration_recorder.this[each.key].name]
+  }
 }
 
 # AWS Config does not record without a place to deliver to. Nothing here reads what it delivers.
