@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
+import boto3
+import botocore.session
 import pytest
 from botocore.parsers import ResponseParserError
 
@@ -20,6 +24,7 @@ from integration.bench import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any
 
     from ecr_cleanup.image import ImageId
@@ -427,3 +432,27 @@ def test_what_may_have_been_pinned_gets_a_grace_period_when_that_is_over(live: B
     assert live.left(live.image_id)
     live.clock.advance(hours=24)
     assert live.answer().done
+
+
+def test_an_sdk_that_does_not_know_the_revisions_of_services(
+    live: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Once, what a deployment that failed goes back to was removed: boto3 1.41.0 can delete, and leaves them out."""
+    loader = botocore.session.Session().get_component("data_loader")
+    model = deepcopy(loader.load_service_model("ecs", "service-2"))
+    for name in ("currentServiceDeployment", "currentServiceRevisions"):
+        del model["shapes"]["Service"]["members"][name]
+    folder = tmp_path / "ecs" / "2014-11-13"
+    folder.mkdir(parents=True)
+    (folder / "service-2.json").write_text(json.dumps(model))
+    image_id = untagged(live)
+    live.accounts[PROD].add_cluster("second")
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it has read its models
+
+    (answer,) = live.check(image_id)
+
+    decision = answer.decision
+    assert (decision.verdict, decision.rule) == (Verdict.POSTPONE, "inventory_not_trusted")
+    assert "boto3 1.41.1" in decision.reason
+    assert live.left(image_id)
