@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plain_aws import ACCOUNT, plain_aws
-from terraform_tools import TREE, Terraform, copy_of_tree, terraform_environment
+from plain_aws import ACCOUNT
+from terraform_tools import TREE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     Json = dict[str, Any]
     Resources = Callable[[str], dict[str, Json]]
@@ -20,26 +21,14 @@ if TYPE_CHECKING:
 ELSEWHERE = {"local", "multi_account", "single_account"}
 
 
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Resources]]:
-    """Plans an example; gives its resources of a type by the last part of their address."""
-    tree = copy_of_tree(tmp_path_factory.mktemp("examples") / "tree")
-    with plain_aws() as aws:
-        environment = terraform_environment(tree, aws)
+def resources_of(plan: Json) -> Resources:
+    """Finds a plan's resources of a type by the last part of their address."""
 
-        def plan(example: str) -> Resources:
-            terraform = Terraform(tree / "examples" / example, environment)
-            terraform.init()
-            terraform.plan(out=terraform.directory / "out.tfplan")
-            changes = terraform.show_json(terraform.directory / "out.tfplan")["resource_changes"]
+    def resources(kind: str) -> dict[str, Json]:
+        of_kind = [each for each in plan["resource_changes"] if each["type"] == kind and each["mode"] == "managed"]
+        return {each["address"].split(f"{kind}.")[1]: each["change"]["after"] for each in of_kind}
 
-            def resources(kind: str) -> dict[str, Json]:
-                of_kind = [change for change in changes if change["type"] == kind and change["mode"] == "managed"]
-                return {each["address"].split(f"{kind}.")[1]: each["change"]["after"] for each in of_kind}
-
-            return resources
-
-        yield plan
+    return resources
 
 
 def variables(resources: Resources, function: str = "run_checks") -> dict[str, str]:
@@ -106,9 +95,9 @@ SHOWN = (existing_aggregator, organization, registry_regions, archive, report_on
 
 @pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.__name__)
 def test_plan_shows_what_the_example_is_for(
-    planned: Callable[[str], Resources], shown: Callable[[Resources], None]
+    plan_of: Callable[[Path], Json], shown: Callable[[Resources], None]
 ) -> None:
-    resources = planned(shown.__name__)
+    resources = resources_of(plan_of(TREE / "examples" / shown.__name__))
 
     assert ACCOUNT in variables(resources)["REGISTRY_ID"]
     shown(resources)

@@ -72,32 +72,3 @@ Feature: The shared account reads what runs in workload accounts, and does nothi
     Then it must have StringEquals
     Then it must have sts:ExternalId
     And its value must match the "^arn:aws:events:[a-z0-9-]+:[0-9]{12}:event-bus/ecr-cleanup$" regex
-
-  @noskip
-  Scenario: No role but readers is assumed
-    Given I have aws_iam_role_policy defined
-    Then it must have policy
-    Then it must have Statement
-    When its Effect is Allow
-    When its Sid is "^AssumeReaders$" regex
-    Then it must have Resource
-    And its value must match the "^arn:aws:iam::\*:role/ecr-cleanup-reader-\*$" regex
-
-  @noskip
-  Scenario: The statement that assumes roles does nothing else
-    Given I have aws_iam_role_policy defined
-    Then it must have policy
-    Then it must have Statement
-    When its Effect is Allow
-    When its Sid is "^AssumeReaders$" regex
-    Then it must have Action
-    And its value must match the "^sts:AssumeRole$" regex
-
-  @noskip
-  Scenario: Only the functions that judge images assume roles
-    Given I have aws_iam_role_policy defined
-    When its role is not ".*-(run-checks|sweep)$" regex
-    Then it must have policy
-    Then it must have Statement
-    Then it must have Sid
-    And its value must not match the "^AssumeReaders$" regex
