@@ -61,7 +61,7 @@ test-safety: $(STAMP)
 	@echo "Tests, safety:"
 	@$(RUN) -m pytest tests/safety --durations=3
 
-test-all: test test-slow ## Everything, and what takes longest: each permission taken away one by one, the Terragrunt stack applied
+test-all: test test-slow ## Everything, and what takes longest: each permission taken away one by one, every example applied
 
 test-slow: $(STAMP)
 	@echo "Tests, slow ones:"
