@@ -434,19 +434,16 @@ def test_what_may_have_been_pinned_gets_a_grace_period_when_that_is_over(live: B
     assert live.answer().done
 
 
-def test_an_sdk_that_does_not_know_the_revisions_of_services(
-    live: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Once, what a deployment that failed goes back to was removed: boto3 1.41.0 can delete, and leaves them out."""
+def test_an_sdk_that_does_not_know_daemons(live: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Such a one may not know what services have resolved, either: boto3 1.41.0 can delete, and leaves that out."""
     loader = botocore.session.Session().get_component("data_loader")
     model = deepcopy(loader.load_service_model("ecs", "service-2"))
-    for name in ("currentServiceDeployment", "currentServiceRevisions"):
-        del model["shapes"]["Service"]["members"][name]
+    model["operations"] = {name: each for name, each in model["operations"].items() if "Daemon" not in name}
     folder = tmp_path / "ecs" / "2014-11-13"
     folder.mkdir(parents=True)
     (folder / "service-2.json").write_text(json.dumps(model))
     image_id = untagged(live)
-    live.accounts[PROD].add_cluster("second")
+    daemon(live, "first", image_id.digest)
     monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it has read its models
 
@@ -454,5 +451,5 @@ def test_an_sdk_that_does_not_know_the_revisions_of_services(
 
     decision = answer.decision
     assert (decision.verdict, decision.rule) == (Verdict.POSTPONE, "inventory_not_trusted")
-    assert "boto3 1.41.1" in decision.reason
+    assert "boto3 1.42.81" in decision.reason
     assert live.left(image_id)

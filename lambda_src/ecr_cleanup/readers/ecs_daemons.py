@@ -23,12 +23,17 @@ _NO_DAEMONS = ("UnsupportedFeatureException", "UnknownOperationException")
 
 
 def read_daemons(session: PlaceSession) -> Findings:
-    """What daemons run, and what their task definitions name. Nothing, where the SDK does not know them yet.
+    """What daemons run, and what their task definitions name.
+
+    Raises:
+        LiveUsageError: the SDK does not know daemons, so that nobody can say what they run.
 
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemons.html
     """
-    if not session.cluster_arns or not hasattr(session.ecs, "list_daemons"):
+    if not session.cluster_arns:
         return Findings()
+    if not hasattr(session.ecs, "list_daemons"):
+        raise LiveUsageError("the runtime's boto3 does not know ECS daemons; boto3 1.42.81 does")
     usages = [*_of_daemons(session), *_of_task_definitions(session)]
     return Findings(tuple(usages))
 

@@ -8,16 +8,14 @@ A service revision says to what; where it does not, its usages by tag may mean a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecr_cleanup.chunks import chunks
-from ecr_cleanup.errors import LiveUsageError
 from ecr_cleanup.inventory import Findings, Source, TrustProblem, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from botocore.model import StructureShape
     from mypy_boto3_ecs.type_defs import ServiceRevisionTypeDef, ServiceTypeDef, TaskTypeDef
 
     from ecr_cleanup.readers.session import PlaceSession
@@ -29,8 +27,6 @@ _TASKS_PER_CALL = 100
 REVISIONS_PER_CALL = 20
 # A task in one of these has stopped, or is about to: it pulls nothing any more.
 _ENDING = ("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED")
-# What boto3 knows of services since 1.41.1.
-_SERVICE = {"currentServiceDeployment", "currentServiceRevisions"}
 
 # A service deployment in one of these does not go on by itself.
 _OVER = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
@@ -48,13 +44,7 @@ class _Revision(NamedTuple):
 
 
 def read_services_and_tasks(session: PlaceSession) -> Findings:
-    """What services would start tasks from, and what tasks run, or ran within the hour that ECS shows them.
-
-    An SDK that leaves out their revisions would let go of what a deployment may go back to.
-    """
-    service_shape = cast("StructureShape", session.ecs.meta.service_model.shape_for("Service"))
-    if session.cluster_arns and not _SERVICE.issubset(service_shape.members):
-        raise LiveUsageError("the runtime's boto3 does not know the revisions of services; boto3 1.41.1 does")
+    """What services would start tasks from, and what tasks run, or ran within the hour that ECS shows them."""
     usages: list[Usage] = []
     of_tasks: list[Usage] = []
     problems: list[TrustProblem] = []
