@@ -451,5 +451,6 @@ def test_an_sdk_that_does_not_know_daemons(live: Bench, monkeypatch: pytest.Monk
 
     decision = answer.decision
     assert (decision.verdict, decision.rule) == (Verdict.POSTPONE, "inventory_not_trusted")
-    assert "boto3 1.42.81" in decision.reason
+    assert "boto3 does not know ECS daemons" in decision.reason
+    assert "1.42.81 or newer into the layer (lambda.powertools_layer_arn)" in decision.reason
     assert live.left(image_id)

@@ -32,8 +32,11 @@ def read_daemons(session: PlaceSession) -> Findings:
     """
     if not session.cluster_arns:
         return Findings()
+    # Stands for all that older SDKs leave out, too: before 1.41.1 they do not show the revisions of services.
     if not hasattr(session.ecs, "list_daemons"):
-        raise LiveUsageError("the runtime's boto3 does not know ECS daemons; boto3 1.42.81 does")
+        raise LiveUsageError(
+            "boto3 does not know ECS daemons; put 1.42.81 or newer into the layer (lambda.powertools_layer_arn)"
+        )
     usages = [*_of_daemons(session), *_of_task_definitions(session)]
     return Findings(tuple(usages))
 
